@@ -1,0 +1,1 @@
+"""The program without Pulumi's engine: record, graph, check, render, plan, direct."""

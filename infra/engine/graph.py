@@ -1,0 +1,83 @@
+"""A program's resources as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+
+class Unknown:
+    """The one value that stands for what only a deployment can tell (`UNKNOWN`)."""
+
+    _instance: Unknown | None = None
+
+    def __new__(cls) -> Unknown:
+        if cls._instance is None:
+            cls._instance = super().__new__(cls)
+        return cls._instance
+
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+
+UNKNOWN: Final = Unknown()
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A value that must not be shown; `repr` hides it."""
+
+    value: Any
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resource:
+    """One registered resource.
+
+    Attributes:
+        type: Type token, such as `kubernetes:apps/v1:Deployment` or `mcp:service:Gateway`.
+        name: Pulumi's logical name.
+        urn: `urn:pulumi:STACK::PROJECT::PARENT_TYPE$TYPE::NAME`.
+        inputs: Wire-level inputs (camelCase keys; whole numbers are int), with `UNKNOWN` and `Secret` inside.
+        outputs: What the program was given back.
+        custom: False for a component.
+        parent: URN of the parent, or "" for the stack.
+        dependencies: URNs.
+        provider: Provider reference, `URN::ID`, or "".
+        options: protect, retainOnDelete, aliases, ignoreChanges, deletedWith as far as set.
+    """
+
+    type: str
+    name: str
+    urn: str
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    custom: bool = True
+    parent: str = ""
+    dependencies: tuple[str, ...] = ()
+    provider: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """All resources of one evaluated stack, in order of registration, and the stack's outputs."""
+
+    project: str
+    stack: str
+    resources: tuple[Resource, ...]
+    outputs: Mapping[str, Any]
+
+    def by_type(self, type_: str) -> dict[str, Resource]:
+        """The resources of one type token, by logical name."""
+        return {resource.name: resource for resource in self.resources if resource.type == type_}
+
+    def kubernetes_objects(self) -> Iterator[Resource]:
+        """Every resource that is a Kubernetes object (not the provider, not a component)."""
+        for resource in self.resources:
+            if resource.custom and resource.type.startswith("kubernetes:"):
+                yield resource

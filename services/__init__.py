@@ -1,0 +1,1 @@
+"""The programs inside the platform's images, and the code they share."""

@@ -1,0 +1,1 @@
+"""What every service shares: conventions, settings, logs, metrics, health, shutdown."""

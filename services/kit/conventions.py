@@ -1,0 +1,34 @@
+"""Names that a service and what is declared about it must agree on.
+
+`infra` and `cli` read these, so that a probe, a ServiceMonitor or a selector can't drift from the code.
+Standard library only: importing this module must cost nothing.
+"""
+
+from typing import Final
+
+MCP_PORT: Final = 8080
+"""TCP port of the service's own protocol (MCP over HTTP, or a service's HTTP API)."""
+
+OPS_PORT: Final = 9090
+"""TCP port of health and metrics, kept off the public port."""
+
+MCP_PORT_NAME: Final = "mcp"
+OPS_PORT_NAME: Final = "ops"
+
+MCP_PATH: Final = "/mcp"
+LIVE_PATH: Final = "/health/live"
+READY_PATH: Final = "/health/ready"
+STARTED_PATH: Final = "/health/started"
+METRICS_PATH: Final = "/metrics"
+
+SERVER_LABEL: Final = "mcp-platform.dev/server"
+"""Label of a Service (and so of its EndpointSlices) that is an MCP server; its value is the server's name."""
+
+SERVER_NAME_SEPARATOR: Final = "__"
+"""Between a server's name and a tool's or prompt's own: `filesystem__read_file`."""
+
+RUN_AS_USER: Final = 10001
+"""User and group id of every service process."""
+
+DRAIN_SECONDS: Final = 20
+"""How long a service finishes what is in flight after SIGTERM."""
