@@ -1,0 +1,46 @@
+# The platform's few commands. Everything a machine lacks is installed by them.
+# Needs: Debian or a relative of it, root, Python >= 3.11, and package registries.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+EXTRAS := gateway servers infra cli dev
+STACK  ?= dev
+
+.PHONY: up down test lint nightly bench lock clean
+
+up: $(VENV)/.ready ## bring stack dev up, make one tool call, say what is running
+	$(BIN)/mcpctl up --stack $(STACK) --yes
+	$(BIN)/mcpctl tour --stack $(STACK)
+
+down: $(VENV)/.ready ## take the stack and the embedded Kubernetes down; data stays
+	$(BIN)/mcpctl down --stack $(STACK) --yes
+	$(BIN)/mcpctl cluster down
+
+test: $(VENV)/.ready lint ## the whole test suite
+	$(BIN)/python -m pytest -m "not nightly"
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+nightly: $(VENV)/.ready ## what is too slow for every change
+	$(BIN)/python -m pytest -m nightly
+
+bench: $(VENV)/.ready ## measure; prints tables
+	$(BIN)/python -m bench.platform
+
+# Hashed locks, one per extra; they hold no download addresses, which uv.lock would.
+lock: $(VENV)/.ready
+	for extra in $(EXTRAS); do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	    --no-emit-index-url --extra $$extra pyproject.toml -o requirements/$$extra.txt || exit 1; \
+	done
+
+clean:
+	rm -rf $(VENV) build rendered
+
+$(VENV)/.ready: requirements/dev.txt pyproject.toml
+	scripts/bootstrap $(PYTHON) $(VENV)
+	touch $@

@@ -1,0 +1,83 @@
+"""The gateway as the official MCP client sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
+from mcp_types import CallToolResult, Tool
+
+from infra.errors import PlatformError
+from services.kit.conventions import MCP_PATH
+
+T = TypeVar("T")
+
+REQUEST_SECONDS = 60.0
+
+
+@asynccontextmanager
+async def connect(url: str, token: str, *, mode: str = "auto") -> AsyncIterator[Client]:
+    """A client of the gateway at `url` (without path) that presents `token`.
+
+    `mode` is "auto" (2026-07-28) or "legacy" (2025-11-25).
+    """
+    headers = {"Authorization": f"Bearer {token}"}
+    # The token goes to this one origin only: no redirects, no proxy from the environment.
+    async with httpx2.AsyncClient(headers=headers, timeout=REQUEST_SECONDS, trust_env=False) as http:
+        transport = streamable_http_client(f"{url}{MCP_PATH}", http_client=http)
+        async with Client(transport, mode=mode) as client:
+            yield client
+
+
+async def list_tools(client: Client) -> list[Tool]:
+    """Every tool of every page."""
+    tools: list[Tool] = []
+    cursor: str | None = None
+    while True:
+        page = await client.list_tools(cursor=cursor)
+        tools += page.tools
+        if not page.next_cursor:
+            return tools
+        cursor = page.next_cursor
+
+
+def run(url: str, token: str, action: Callable[[Client], Awaitable[T]]) -> T:
+    """Do one thing as a client of the gateway.
+
+    Raises:
+        PlatformError: the gateway is not reached, refuses the token, or answers with a protocol error.
+    """
+
+    async def connected() -> T:
+        async with connect(url, token) as client:
+            return await action(client)
+
+    try:
+        return asyncio.run(connected())
+    except* MCPError as group:
+        raise PlatformError(f"the gateway at {url} answered: {_first(group)}") from None
+    except* (OSError, httpx2.HTTPError) as group:
+        raise PlatformError(
+            f"the gateway at {url} does not answer: {_first(group) or type(_leaf(group)).__name__}",
+            hint="is the stack up? mcpctl status shows it, mcpctl up brings it up",
+        ) from None
+
+
+def failed(result: CallToolResult) -> bool:
+    """Whether the tool itself reported an error."""
+    return bool(result.is_error)
+
+
+def _leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = group.exceptions[0]
+    return _leaf(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> str:
+    return str(_leaf(group))
