@@ -1,0 +1,5 @@
+"""`python -m cli` is mcpctl."""
+
+from cli.main import main
+
+main()
