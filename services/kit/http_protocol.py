@@ -1,0 +1,71 @@
+"""uvicorn's httptools protocol, with bounds on a request's head.
+
+httptools collects header lines without a limit of size or time, so a client could fill memory or hold a
+connection open for ever before any app code runs.
+"""
+
+import asyncio
+from typing import Final, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD_BYTES: Final = 64 * 1024
+HEAD_SECONDS: Final = 15.0
+"""From a request's first byte (or the connection's start) to the end of its headers."""
+
+_TOO_LARGE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+)
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """Closes connections whose request head is too large or too slow."""
+
+    _head_bytes = 0
+    _in_head = True
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A connection opened: its first request must begin soon."""
+        super().connection_made(cast("asyncio.Transport", transport))
+        self._watch_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone, and with it the wait for a head."""
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came in: those of an unfinished head are counted."""
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """A request's first byte."""
+        super().on_message_begin()
+        self._watch_head()
+
+    def on_headers_complete(self) -> None:
+        """The head is over; what follows is the app's to bound."""
+        self._stop_timer()
+        self._in_head = False
+        super().on_headers_complete()
+
+    def _watch_head(self) -> None:
+        self._in_head = True
+        self._head_bytes = 0
+        self._stop_timer()
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._close_slow)
+
+    def _close_slow(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None

@@ -1,0 +1,203 @@
+"""Verification of bearer tokens: JSON Web Tokens signed by a configured issuer.
+
+What is accepted is decided by our configuration and never by the token: the issuer picks the keys, and each
+key's type fixes the one algorithm that it may verify. So `alg: none` and a public key as HMAC secret fail.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+MAX_TOKEN_BYTES: Final = 8192
+MIN_RSA_BITS: Final = 2048
+LEEWAY_SECONDS: Final = 5
+"""Clock difference between issuer and us that is forgiven."""
+CACHE_SECONDS: Final = 60.0
+CACHE_ENTRIES: Final = 10_000
+
+PublicKey = EllipticCurvePublicKey | RSAPublicKey | Ed25519PublicKey
+
+
+class Refusal(StrEnum):
+    """Why a token was refused; also the value of a metric's label."""
+
+    MISSING = "missing"
+    OVERSIZED = "oversized"
+    MALFORMED = "malformed"
+    ALGORITHM = "algorithm"
+    ISSUER = "issuer"
+    SIGNATURE = "signature"
+    AUDIENCE = "audience"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    CLAIMS = "claims"
+
+
+class TokenRefusedError(Exception):
+    """The token doesn't prove who the caller is; `reason` says why, the message never holds the token."""
+
+    def __init__(self, reason: Refusal, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class KeyFileError(Exception):
+    """A public key file that can't be used; the message names the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who calls, as proven by a token."""
+
+    subject: str
+    issuer: str
+    scopes: frozenset[str]
+    expires_at: float
+    """Unix time in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerKey:
+    """A public key that signs for an issuer, and the one algorithm that it verifies."""
+
+    issuer: str
+    key: PublicKey
+    algorithm: str
+
+    @classmethod
+    def from_file(cls, issuer: str, path: Path) -> "IssuerKey":
+        """Read a PEM public key: EC P-256, RSA of at least 2048 bits, or Ed25519.
+
+        Raises:
+            KeyFileError: the file can't be read or holds no such key.
+        """
+        try:
+            key = load_pem_public_key(path.read_bytes())
+        except OSError as error:
+            raise KeyFileError(f"public key file {path}: {error.strerror}") from None
+        except (ValueError, UnsupportedAlgorithm):
+            raise KeyFileError(f"public key file {path}: no PEM public key") from None
+        match key:
+            case EllipticCurvePublicKey(curve=SECP256R1()):
+                return cls(issuer, key, "ES256")
+            case RSAPublicKey() if key.key_size >= MIN_RSA_BITS:
+                return cls(issuer, key, "RS256")
+            case Ed25519PublicKey():
+                return cls(issuer, key, "EdDSA")
+            case _:
+                raise KeyFileError(
+                    f"public key file {path}: must be EC P-256, RSA of {MIN_RSA_BITS} bits or more or Ed25519"
+                )
+
+
+class TokenVerifier:
+    """Verifies tokens for one audience; remembers good ones for at most a minute."""
+
+    def __init__(
+        self, keys: Iterable[IssuerKey], *, audience: str, now: Callable[[], float] = time.time
+    ) -> None:
+        self._keys = tuple(keys)
+        self._audience = audience
+        self._now = now
+        self._cache: dict[bytes, tuple[float, Principal]] = {}
+
+    def verify(self, token: str) -> Principal:
+        """Who the token says the caller is.
+
+        Raises:
+            TokenRefusedError: the token proves nothing here.
+        """
+        if len(token) > MAX_TOKEN_BYTES:
+            raise TokenRefusedError(Refusal.OVERSIZED, f"the token is longer than {MAX_TOKEN_BYTES} bytes")
+        digest = hashlib.sha256(token.encode()).digest()
+        now = self._now()
+        cached = self._cache.get(digest)
+        if cached and now < cached[0]:
+            return cached[1]
+        principal = self._verify(token)
+        self._remember(digest, principal, now)
+        return principal
+
+    def _remember(self, digest: bytes, principal: Principal, now: float) -> None:
+        self._cache.pop(digest, None)
+        if len(self._cache) >= CACHE_ENTRIES:
+            del self._cache[next(iter(self._cache))]
+        self._cache[digest] = (min(now + CACHE_SECONDS, principal.expires_at), principal)
+
+    def _verify(self, token: str) -> Principal:
+        issuer, algorithm = _claimed(token)
+        keys = [key for key in self._keys if key.issuer == issuer]
+        if not keys:
+            raise TokenRefusedError(Refusal.ISSUER, "the token's issuer isn't known here")
+        fitting = [key for key in keys if key.algorithm == algorithm]
+        if not fitting:
+            raise TokenRefusedError(Refusal.ALGORITHM, "the token's algorithm isn't its issuer's")
+        refused: TokenRefusedError | None = None
+        for key in fitting:  # more than one while an issuer changes its key
+            try:
+                return _principal(self._decode(token, key))
+            except TokenRefusedError as error:
+                refused = error
+                if error.reason is not Refusal.SIGNATURE:
+                    break
+        assert refused is not None  # noqa: S101 - `fitting` isn't empty; this tells the type checker
+        raise refused
+
+    def _decode(self, token: str, key: IssuerKey) -> dict[str, Any]:
+        try:
+            return jwt.decode(
+                token,
+                key=key.key,
+                algorithms=[key.algorithm],
+                audience=self._audience,
+                issuer=key.issuer,
+                leeway=LEEWAY_SECONDS,
+                options={"require": ["iss", "aud", "sub", "exp"]},
+            )
+        except jwt.InvalidTokenError as error:
+            raise _refusal(error) from None
+
+
+def _claimed(token: str) -> tuple[object, object]:
+    """Issuer and algorithm as the unverified token has them: only used to choose among our own keys."""
+    try:
+        unverified = jwt.decode_complete(token, options={"verify_signature": False})
+    except (jwt.InvalidTokenError, ValueError, RecursionError):
+        raise TokenRefusedError(Refusal.MALFORMED, "this is not a JSON Web Token") from None
+    return unverified["payload"].get("iss"), unverified["header"].get("alg")
+
+
+def _refusal(error: jwt.InvalidTokenError) -> TokenRefusedError:
+    match error:
+        case jwt.ExpiredSignatureError():
+            return TokenRefusedError(Refusal.EXPIRED, "the token has expired")
+        case jwt.ImmatureSignatureError():
+            return TokenRefusedError(Refusal.NOT_YET_VALID, "the token isn't valid yet")
+        case jwt.InvalidAudienceError():
+            return TokenRefusedError(Refusal.AUDIENCE, "the token is for another audience")
+        case jwt.InvalidSignatureError():
+            return TokenRefusedError(Refusal.SIGNATURE, "the token's signature is wrong")
+        case jwt.MissingRequiredClaimError():
+            return TokenRefusedError(Refusal.CLAIMS, f"the token has no claim {error.claim!r}")
+        case _:
+            return TokenRefusedError(Refusal.MALFORMED, "the token can't be used")
+
+
+def _principal(claims: dict[str, Any]) -> Principal:
+    subject, scope = claims["sub"], claims.get("scope", "")
+    if not isinstance(subject, str) or not subject:
+        raise TokenRefusedError(Refusal.CLAIMS, "the token's claim 'sub' must be text")
+    if not isinstance(scope, str):
+        raise TokenRefusedError(Refusal.CLAIMS, "the token's claim 'scope' must be text")
+    return Principal(subject, str(claims["iss"]), frozenset(scope.split()), float(claims["exp"]))
