@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self, TypeAlias
+
+Data: TypeAlias = Any
+"""JSON-like data whose shape Kubernetes and Pulumi define; in a graph with `UNKNOWN` and `Secret` inside."""
 
 
 class Unknown:
     """The one value that stands for what only a deployment can tell (`UNKNOWN`)."""
 
-    _instance: Unknown | None = None
+    _instance: Self | None = None
 
-    def __new__(cls) -> Unknown:
+    def __new__(cls) -> Self:
+        """Return the one instance."""
         if cls._instance is None:
             cls._instance = super().__new__(cls)
         return cls._instance
@@ -45,10 +49,11 @@ class Resource:
         inputs: Wire-level inputs (camelCase keys; whole numbers are int), with `UNKNOWN` and `Secret` inside.
         outputs: What the program was given back.
         custom: False for a component.
-        parent: URN of the parent, or "" for the stack.
+        parent: URN of the parent, or "" for what stands directly in the stack.
         dependencies: URNs.
+        property_dependencies: URNs that each input was computed from.
         provider: Provider reference, `URN::ID`, or "".
-        options: protect, retainOnDelete, aliases, ignoreChanges, deletedWith as far as set.
+        options: protect, retainOnDelete, aliases, ignoreChanges, deletedWith, remote as far as set.
     """
 
     type: str
@@ -59,6 +64,7 @@ class Resource:
     custom: bool = True
     parent: str = ""
     dependencies: tuple[str, ...] = ()
+    property_dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     provider: str = ""
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
