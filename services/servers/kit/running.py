@@ -1,0 +1,74 @@
+"""From the environment to a running server: `python -m services.servers.<name>`."""
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from mcp.server.transport_security import TransportSecuritySettings
+
+from services.kit.asgi import App, Receive, Scope, Send
+from services.kit.conventions import MCP_PATH
+from services.kit.health import Health
+from services.kit.logs import configure_logging
+from services.kit.ops import ops_app
+from services.kit.serving import ServeError, serve
+from services.kit.settings import SettingsError, load
+from services.servers.kit.hosts import guard
+from services.servers.kit.requests import post_only, with_request_id
+from services.servers.kit.server import ToolServer
+from services.servers.kit.settings import ServerSettings
+
+SettingsT = TypeVar("SettingsT", bound=ServerSettings)
+
+DEFAULT_BODY_BYTES: Final = 4 * 1024 * 1024
+
+CANT_START: Final = 2
+"""Exit status for settings that can't be used and addresses that can't be listened on."""
+
+
+def run(
+    settings_class: type[SettingsT],
+    build: Callable[[SettingsT, Health], ToolServer],
+    *,
+    body_bytes: Callable[[SettingsT], int] = lambda _: DEFAULT_BODY_BYTES,
+) -> None:
+    """Build the server that `build` describes and serve it until SIGTERM; then exit with status 0.
+
+    Args:
+        settings_class: read from the environment.
+        build: makes the server; it may add readiness checks to the health.
+        body_bytes: the largest request body to accept; larger ones are answered with 413.
+    """
+    try:
+        settings = load(settings_class)
+        health = Health()
+        server = build(settings, health)
+        configure_logging(server.name, settings.log_level)
+        logging.getLogger("mcp.server.streamable_http").setLevel(
+            logging.WARNING
+        )  # two lines a legacy request
+        app = asgi_app(server, settings, body_bytes(settings))
+        serve(app, ops_app(server.name, health, server.registry), health=health, settings=settings)
+    except (SettingsError, ServeError) as error:
+        print(f"can't start: {error}", file=sys.stderr)
+        sys.exit(CANT_START)
+
+
+def asgi_app(server: ToolServer, settings: ServerSettings, body_bytes: int = DEFAULT_BODY_BYTES) -> App:
+    """The server on `/mcp`, answering JSON, without sessions: any replica answers any request."""
+    mcp = server.streamable_http_app(
+        streamable_http_path=MCP_PATH,
+        stateless_http=True,
+        json_response=True,
+        max_request_body_size=body_bytes,
+        transport_security=TransportSecuritySettings(
+            enable_dns_rebinding_protection=False
+        ),  # `guard` does it
+    )
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await mcp(scope, receive, send)
+
+    names = frozenset({server.name, *(name.lower() for name in settings.allowed_hosts)})
+    return with_request_id(guard(post_only(app), names=names, origins=frozenset(settings.allowed_origins)))
