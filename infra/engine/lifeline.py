@@ -1,11 +1,13 @@
 """Child processes that can't outlive their parent, however it ends.
 
 The parent holds the only writing end of the child's standard input; the child ends itself when that closes.
+`python -m infra.engine.lifeline PATH` runs any Python program that way.
 """
 
 from __future__ import annotations
 
 import os
+import runpy
 import sys
 import threading
 from typing import Final
@@ -22,3 +24,8 @@ def _wait() -> None:
     while os.read(sys.stdin.fileno(), 1024):
         pass
     os._exit(LOST)
+
+
+if __name__ == "__main__":
+    end_with_parent()
+    runpy.run_path(sys.argv[1], run_name="__main__")

@@ -1,0 +1,3 @@
+"""A pack that can't start."""
+
+raise RuntimeError("the pack is broken")
