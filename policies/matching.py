@@ -1,0 +1,65 @@
+"""Label selectors and pod networks, three-valued: True, False, or None when an unknown value decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from policies.node import Node
+
+
+def every(answers: Iterable[bool | None]) -> bool | None:
+    """Three-valued `all`: False wins over unknown."""
+    result: bool | None = True
+    for answer in answers:
+        if answer is False:
+            return False
+        if answer is None:
+            result = None
+    return result
+
+
+def equals(left: Node, right: Node) -> bool | None:
+    """Whether two values are the same."""
+    if left.unknown or right.unknown:
+        return None
+    return left.value == right.value
+
+
+def matches_labels(wanted: Node, labels: Node) -> bool | None:
+    """Whether `labels` has every pair of the mapping `wanted` (a Service's selector, matchLabels)."""
+    if wanted.unknown or labels.unknown:
+        return None
+    return every(equals(value, labels.key(name)) for name, value in wanted.entries())
+
+
+def matches_selector(selector: Node, labels: Node) -> bool | None:
+    """Whether a LabelSelector (matchLabels and matchExpressions) takes `labels`; an empty one does."""
+    if selector.unknown or labels.unknown:
+        return None
+    return every(
+        [
+            matches_labels(selector.at("matchLabels"), labels),
+            *(
+                _matches_expression(expression, labels)
+                for expression in selector.at("matchExpressions").items()
+            ),
+        ]
+    )
+
+
+def _matches_expression(expression: Node, labels: Node) -> bool | None:
+    operator, name = expression.at("operator"), expression.at("key")
+    values = expression.at("values").items()
+    if expression.unknown or operator.unknown or name.unknown or any(value.unknown for value in values):
+        return None
+    label = labels.key(name.text() or "")
+    if label.unknown:
+        return None
+    listed = label.value in [value.value for value in values]
+    answers = {
+        "In": not label.absent and listed,
+        "NotIn": label.absent or not listed,
+        "Exists": not label.absent,
+        "DoesNotExist": label.absent,
+    }
+    return answers.get(str(operator.value), False)

@@ -1,0 +1,194 @@
+"""The rules as Pulumi policies: a thin layer, all judgement is in `policies.rules`.
+
+Every rule about single objects is a resource policy under its own id. The SDK deserialises the whole stack anew for
+each stack policy, so those rules are grouped: one policy for the mandatory ones of each family, and one for all that
+only advise. What no rule can enforce is said aloud by policies of its own: unknown values and exemptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from pulumi_policy import (
+    EnforcementLevel,
+    Policy,
+    PolicyConfigSchema,
+    ReportViolation,
+    ResourceValidationArgs,
+    ResourceValidationPolicy,
+    StackValidationArgs,
+    StackValidationPolicy,
+)
+from pulumi_policy import Severity as SdkSeverity
+
+from policies.evaluate import Result, Status, check_object, check_stack
+from policies.objects import Stack
+from policies.pulumi_values import built_images, kubernetes_object
+from policies.registry import FAMILIES, RULES
+from policies.rule import Enforcement, Options, Rule, Severity
+
+_SEVERITIES: Final = tuple(Severity)
+_STRINGS: Final = {"type": "array", "items": {"type": "string"}}
+_COUNT: Final = {"type": "integer", "minimum": 0}
+_SETTINGS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
+    "allowed_registries": ("allowedRegistries", _STRINGS),
+    "drain_seconds": ("drainSeconds", _COUNT),
+    "exposed_services": ("exposedServices", _STRINGS),
+    "minimum_replicas": ("minimumReplicas", _COUNT),
+}
+"""Field of `Options` → its name and JSON schema in the pack's configuration."""
+
+
+def policies(environment: str) -> list[Policy]:
+    """The pack's policies with the enforcement of "dev" or "prod"."""
+    rules = [rule for rule in RULES.values() if rule.check_object]
+    enabled = [rule for rule in rules if rule.in_environment(environment) is not Enforcement.DISABLED]
+    return [
+        *(_resource_policy(rule, environment) for rule in rules),
+        _notices(
+            "unverifiable", "Values that are not known yet can't be checked", enabled, Status.UNVERIFIABLE
+        ),
+        _notices("exempted", "Objects that are exempt from a rule", enabled, Status.EXEMPT),
+        *_stack_policies(environment),
+    ]
+
+
+def options_for(environment: str, rules: Iterable[Rule], config: Mapping[str, Any]) -> Options:
+    """The rules' options, with what the pack's configuration says about those that the rules take."""
+    options = Options(environment=environment)
+    for name in {name for rule in rules for name in rule.settings}:
+        value = config.get(_SETTINGS[name][0])
+        if isinstance(value, float):  # numbers are floats on the wire
+            options = replace(options, **{name: int(value)})
+        elif isinstance(value, list):
+            options = replace(options, **{name: tuple(value)})
+    return options
+
+
+def _schema(rules: Iterable[Rule]) -> PolicyConfigSchema | None:
+    settings = {name for rule in rules for name in rule.settings}
+    return PolicyConfigSchema(dict(_SETTINGS[name] for name in sorted(settings))) if settings else None
+
+
+def _resource_policy(rule: Rule, environment: str) -> ResourceValidationPolicy:
+    def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
+        for result in _results_of(args, [rule], options_for(environment, [rule], args.get_config())):
+            if result.status is Status.FAIL:
+                report(f"{result.describe()}. {rule.remediation}", None)
+
+    return ResourceValidationPolicy(
+        name=rule.id,
+        description=rule.title,
+        validate=validate,
+        enforcement_level=EnforcementLevel(rule.in_environment(environment).value),
+        severity=SdkSeverity(rule.severity.value),
+        config_schema=_schema([rule]),
+        tags=[rule.family, *rule.references],
+        remediation_steps=rule.remediation,
+    )
+
+
+def _notices(name: str, title: str, rules: list[Rule], status: Status) -> ResourceValidationPolicy:
+    """An advisory policy that says which findings of the resource rules have this status."""
+
+    def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
+        for result in _results_of(args, rules, Options()):
+            if result.status is status:
+                report(_with_id(result), None)
+
+    return ResourceValidationPolicy(
+        name=name,
+        description=title,
+        validate=validate,
+        enforcement_level=EnforcementLevel.ADVISORY,
+        severity=SdkSeverity.LOW,
+    )
+
+
+def _results_of(args: ResourceValidationArgs, rules: list[Rule], options: Options) -> Iterator[Result]:
+    subject = kubernetes_object(args.resource_type, args.props, args.urn, args.name)
+    if subject is not None:
+        for rule in rules:
+            yield from check_object(rule, subject, options)
+
+
+def _stack_policies(environment: str) -> Iterator[StackValidationPolicy]:
+    advice: list[Rule] = []
+    everything: list[Rule] = []
+    for family in FAMILIES:
+        rules = [rule for rule in family.rules if rule.check_stack]
+        everything += rules
+        advice += [rule for rule in rules if rule.in_environment(environment) is Enforcement.ADVISORY]
+        mandatory = [rule for rule in rules if rule.in_environment(environment) is Enforcement.MANDATORY]
+        if mandatory:
+            yield _stack_policy(
+                f"{family.name}-of-stack",
+                f"{family.title}: what only the whole stack shows",
+                mandatory,
+                EnforcementLevel.MANDATORY,
+                environment,
+            )
+    yield _stack_policy(
+        "stack-advice",
+        "What the whole stack shows, but no policy enforces",
+        [rule for rule in everything if rule.in_environment(environment) is not Enforcement.DISABLED],
+        EnforcementLevel.ADVISORY,
+        environment,
+        advising={rule.id for rule in advice},
+    )
+
+
+def _stack_policy(
+    name: str,
+    title: str,
+    rules: list[Rule],
+    level: EnforcementLevel,
+    environment: str,
+    advising: set[str] | None = None,
+) -> StackValidationPolicy:
+    """One policy for several whole-stack rules.
+
+    Args:
+        name: The policy's name.
+        title: Its description.
+        rules: The rules.
+        level: What a violation does.
+        environment: "dev" or "prod".
+        advising: None to report what fails; else ids of the rules whose failures are reported, and what is exempt
+            or unverifiable is reported for all.
+    """
+
+    def validate(args: StackValidationArgs, report: ReportViolation) -> None:
+        stack = _stack(args)
+        options = options_for(environment, rules, args.get_config())
+        for rule in rules:
+            for result in check_stack(rule, stack, options):
+                failed = result.status is Status.FAIL
+                if failed if advising is None else not failed or rule.id in advising:
+                    report(_with_id(result), result.subject.origin if result.subject else None)
+
+    return StackValidationPolicy(
+        name=name,
+        description=title,
+        validate=validate,
+        enforcement_level=level,
+        severity=SdkSeverity(max((rule.severity for rule in rules), key=_SEVERITIES.index).value),
+        config_schema=_schema(rules),
+    )
+
+
+def _stack(args: StackValidationArgs) -> Stack:
+    objects = (
+        kubernetes_object(item.resource_type, item.props, item.urn, item.name) for item in args.resources
+    )
+    return Stack(
+        tuple(item for item in objects if item is not None),
+        built_images=built_images((item.resource_type, item.props) for item in args.resources),
+    )
+
+
+def _with_id(result: Result) -> str:
+    where = f"{result.subject.label}: " if result.subject else ""
+    return f"{result.rule.id}: {where}{result.describe()}. {result.rule.remediation}"

@@ -1,0 +1,91 @@
+"""What the policy SDK hands to a policy, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, cast
+
+import pulumi_policy.policy
+from pulumi_policy import proxy
+from pulumi_policy.deserialize import deserialize_properties
+from pulumi_policy.secret import Secret as SdkSecret
+
+from policies.node import UNKNOWN, Secret
+from policies.objects import KubernetesObject
+
+_UNKNOWNS: Final = frozenset(
+    {
+        proxy.UNKNOWN_ARCHIVE_VALUE,
+        proxy.UNKNOWN_ARRAY_VALUE,
+        proxy.UNKNOWN_ASSET_VALUE,
+        proxy.UNKNOWN_BOOLEAN_VALUE,
+        proxy.UNKNOWN_NUMBER_VALUE,
+        proxy.UNKNOWN_OBJECT_VALUE,
+        proxy.UNKNOWN_STRING_VALUE,
+    }
+)
+_NOT_OBJECTS: Final = frozenset({"helm.sh", "kustomize", "yaml"})
+"""Groups of the Kubernetes provider's components: their children are resources of their own."""
+
+
+def keep_secret_marks() -> None:
+    """Let policies see which values are secret.
+
+    The engine marks secrets on the wire, but pulumi-policy 1.21 takes the marks off before it calls a policy, except
+    for remediations. A policy could then not tell a marked Secret from a password in plain text. There is no setting
+    for it, so this replaces the one function of the SDK that unmarks (`_PolicyAnalyzerServicer.Analyze` calls it).
+    """
+
+    def with_marks(props: dict[str, Any], _proxy_secrets: bool = True) -> dict[str, Any]:
+        return deserialize_properties(props, proxy_secrets=True)
+
+    pulumi_policy.policy.deserialize_properties = with_marks
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - any value of a property map
+    """Dicts and lists with `UNKNOWN` and `Secret` inside, and whole numbers as int; the SDK's proxies unwrapped."""
+    if isinstance(value, SdkSecret):
+        return Secret(plain(value.value))
+    if isinstance(value, str):
+        return UNKNOWN if value in _UNKNOWNS else value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, Mapping):
+        mapping = cast("Mapping[str, Any]", value)
+        raw = mapping if isinstance(value, dict) else cast("dict[str, Any]", mapping["__target"])
+        return {key: plain(item) for key, item in raw.items()}
+    if isinstance(value, Sequence):
+        sequence: Any = cast("Sequence[Any]", value)
+        items = cast("list[Any]", sequence if isinstance(value, list) else sequence["__target"])
+        return [plain(item) for item in items]
+    return value
+
+
+def kubernetes_object(type_: str, props: Any, urn: str, name: str) -> KubernetesObject | None:  # noqa: ANN401 - as above
+    """The Kubernetes object that a resource declares; None for any other resource.
+
+    Args:
+        type_: Type token, such as `kubernetes:apps/v1:Deployment`.
+        props: Its properties as the SDK gives them.
+        urn: Becomes the object's origin.
+        name: Pulumi's name of it, where the object leaves its own to Pulumi.
+    """
+    package, _, rest = type_.partition(":")
+    version, _, kind = rest.partition(":")
+    if package != "kubernetes" or not kind or version.partition("/")[0] in _NOT_OBJECTS:
+        return None
+    declared = {"apiVersion": version.removeprefix("core/"), "kind": kind}
+    return KubernetesObject(declared | plain(props), origin=urn, declared_name=name)
+
+
+def built_images(resources: Iterable[tuple[str, Any]]) -> frozenset[str]:
+    """References of the images that a stack builds, from the type and properties of its resources."""
+    references: set[str] = set()
+    for type_, props in resources:
+        if type_ == "docker-build:index:Image":
+            image = plain(props)
+            tags = image.get("tags")
+            references |= {tag for tag in (tags if isinstance(tags, list) else []) if isinstance(tag, str)}
+            if isinstance(image.get("ref"), str):
+                references.add(image["ref"])
+    return frozenset(references)

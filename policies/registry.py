@@ -1,0 +1,66 @@
+"""The one table of all rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from policies.family import Family
+from policies.rule import Rule
+from policies.rules import (
+    availability,
+    exemption,
+    hardening,
+    health,
+    images,
+    labels,
+    namespace,
+    network,
+    pss_baseline,
+    pss_restricted,
+    rbac,
+    resources,
+    secrets,
+)
+
+FAMILIES: Final[tuple[Family, ...]] = (
+    pss_baseline.FAMILY,
+    pss_restricted.FAMILY,
+    hardening.FAMILY,
+    resources.FAMILY,
+    health.FAMILY,
+    images.FAMILY,
+    network.FAMILY,
+    secrets.FAMILY,
+    availability.FAMILY,
+    rbac.FAMILY,
+    namespace.FAMILY,
+    labels.FAMILY,
+    exemption.FAMILY,
+)
+
+
+def _table() -> dict[str, Rule]:
+    table: dict[str, Rule] = {}
+    for family in FAMILIES:
+        for rule in family.rules:
+            if rule.id in table:
+                raise ValueError(f"two rules are called {rule.id}")
+            table[rule.id] = rule
+    return table
+
+
+RULES: Final[Mapping[str, Rule]] = _table()
+"""Every rule by id, families in order."""
+
+
+def rules_of(families: frozenset[str]) -> list[Rule]:
+    """The rules of these families, of all when the set is empty.
+
+    Raises:
+        KeyError: A family that doesn't exist; its argument is the name.
+    """
+    unknown = families - {family.name for family in FAMILIES}
+    if unknown:
+        raise KeyError(min(unknown))
+    return [rule for rule in RULES.values() if not families or rule.family in families]

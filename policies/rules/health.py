@@ -1,0 +1,185 @@
+# ruff: noqa: D103 - a rule's title, beside its function, says what it checks
+"""Probes and graceful ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from policies.family import Family
+from policies.node import UNKNOWN, Node
+from policies.objects import KubernetesObject, Pod
+from policies.rule import Findings, Options, Severity, fail, require
+
+FAMILY: Final = Family("health", "Probes and graceful ends")
+
+_SERVING: Final = ("DaemonSet.apps", "Deployment.apps", "StatefulSet.apps")
+_PROBES: Final = ("startupProbe", "livenessProbe", "readinessProbe")
+_ACTIONS: Final = ("httpGet", "tcpSocket", "grpc", "exec")
+_DEFAULT_GRACE: Final = 30
+"""Seconds that Kubernetes waits after SIGTERM when a pod doesn't say."""
+
+
+def _serving_containers(subject: KubernetesObject) -> Iterator[tuple[Pod, Node]]:
+    """The containers that run as long as a serving pod does."""
+    for pod in subject.pods():
+        for container in pod.lasting_containers():
+            yield pod, container
+
+
+def _require_probe(subject: KubernetesObject, name: str) -> Findings:
+    for _, container in _serving_containers(subject):
+        probe = container.key(name)
+        yield from require(probe, lambda value: isinstance(value, Mapping), "must be set")
+        if not probe.absent and not probe.unknown and all(probe.key(action).absent for action in _ACTIONS):
+            yield fail(probe, f"must name an action: {', '.join(_ACTIONS)}")
+
+
+@FAMILY.object(
+    "readiness-probe",
+    "Serving containers say when they can take requests",
+    Severity.HIGH,
+    *_SERVING,
+    fix="Add a readinessProbe.",
+    references=("NSA C-0018", "CKV_K8S_9", "kube-score: pod-probes"),
+)
+def readiness_probe(subject: KubernetesObject, _options: Options) -> Findings:
+    yield from _require_probe(subject, "readinessProbe")
+
+
+@FAMILY.object(
+    "liveness-probe",
+    "Serving containers are restarted when they hang",
+    Severity.HIGH,
+    *_SERVING,
+    fix="Add a livenessProbe.",
+    references=("NSA C-0056", "CKV_K8S_8"),
+)
+def liveness_probe(subject: KubernetesObject, _options: Options) -> Findings:
+    yield from _require_probe(subject, "livenessProbe")
+
+
+@FAMILY.object(
+    "startup-probe",
+    "Serving containers have time to start before liveness counts",
+    Severity.MEDIUM,
+    *_SERVING,
+    fix="Add a startupProbe; it holds the liveness probe back until the first success.",
+)
+def startup_probe(subject: KubernetesObject, _options: Options) -> Findings:
+    yield from _require_probe(subject, "startupProbe")
+
+
+@FAMILY.object(
+    "probes-not-identical",
+    "Liveness and readiness ask different questions",
+    Severity.MEDIUM,
+    *_SERVING,
+    fix="Let liveness ask whether the process works, readiness whether it can serve.",
+    references=("kube-score: pod-probes-identical",),
+)
+def probes_not_identical(subject: KubernetesObject, _options: Options) -> Findings:
+    for _, container in _serving_containers(subject):
+        live, ready = container.key("livenessProbe"), container.key("readinessProbe")
+        if _has_unknown(live.value) or _has_unknown(ready.value):
+            yield fail(Node(UNKNOWN, live.path), "must differ from the readiness probe")
+        elif not live.absent and live.value == ready.value:
+            yield fail(live, "is the same as the readiness probe: an overload would restart the pod")
+
+
+@FAMILY.object(
+    "liveness-not-dependency",
+    "Liveness does not fail when a dependency does",
+    Severity.HIGH,
+    *_SERVING,
+    fix="Give liveness a path that only asks the process itself, such as /health/live.",
+)
+def liveness_not_dependency(subject: KubernetesObject, _options: Options) -> Findings:
+    for _, container in _serving_containers(subject):
+        live, ready = (container.key(name).at("httpGet.path") for name in ("livenessProbe", "readinessProbe"))
+        if live.absent or ready.absent:
+            continue
+        if live.unknown or ready.unknown:
+            yield fail(Node(UNKNOWN, live.path), "must differ from the readiness path")
+        elif (live.text() or "").rstrip("/") == (ready.text() or "").rstrip("/"):
+            yield fail(live, "is the readiness path: a missing dependency would restart every pod")
+
+
+@FAMILY.object(
+    "probe-port",
+    "Probes name a port that the container has",
+    Severity.HIGH,
+    *_SERVING,
+    fix="Use the name of one of the container's ports.",
+)
+def probe_port(subject: KubernetesObject, _options: Options) -> Findings:
+    for _, container in _serving_containers(subject):
+        names = [port.at("name") for port in container.at("ports").items()]
+        for probe in _PROBES:
+            for action in ("httpGet", "tcpSocket"):
+                port = container.key(probe).at(f"{action}.port")
+                if isinstance(port.value, str) and port.value not in [name.value for name in names]:
+                    uncertain = any(name.unknown for name in names)
+                    yield fail(
+                        Node(UNKNOWN, port.path) if uncertain else port,
+                        f"{port.value} is no port of the container",
+                    )
+
+
+@FAMILY.object(
+    "probe-timeout",
+    "Probes give up before the next one starts",
+    Severity.LOW,
+    *_SERVING,
+    fix="Set timeoutSeconds to periodSeconds or less.",
+)
+def probe_timeout(subject: KubernetesObject, _options: Options) -> Findings:
+    for _, container in _serving_containers(subject):
+        for name in _PROBES:
+            timeout, period = (
+                container.key(name).at("timeoutSeconds"),
+                container.key(name).at("periodSeconds"),
+            )
+            if (timeout.integer() or 1) > (period.integer() or 10):
+                yield fail(timeout, "is longer than the period")
+
+
+@FAMILY.object(
+    "termination-grace",
+    "Pods have time to finish what is in flight",
+    Severity.HIGH,
+    *_SERVING,
+    fix="Set terminationGracePeriodSeconds to the preStop sleep plus the drain time, or more.",
+    settings=("drain_seconds",),
+)
+def termination_grace(subject: KubernetesObject, options: Options) -> Findings:
+    for pod in subject.pods():
+        grace = pod.spec.at("terminationGracePeriodSeconds")
+        seconds = _DEFAULT_GRACE if grace.absent else grace.integer()
+        for container in pod.lasting_containers():
+            pause = container.at("lifecycle.preStop.sleep.seconds")
+            if grace.unknown or pause.unknown:
+                yield fail(grace if grace.unknown else pause, "decides whether the pod can drain")
+                continue
+            needed = (pause.integer() or _exec_sleep(container)) + options.drain_seconds
+            if (seconds or 0) < needed:
+                yield fail(grace, f"is {seconds} s, but preStop and draining take {needed} s")
+
+
+def _exec_sleep(container: Node) -> int:
+    """Seconds of a `sleep N` in an exec preStop hook; 0 for anything else."""
+    words = [item.text() or "" for item in container.at("lifecycle.preStop.exec.command").items()]
+    words = " ".join(words).split()
+    if "sleep" in words[:-1]:
+        seconds = words[words.index("sleep") + 1]
+        return int(seconds) if seconds.isdigit() else 0
+    return 0
+
+
+def _has_unknown(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """An unknown somewhere inside a probe."""
+    if isinstance(value, Mapping):
+        return any(_has_unknown(item) for item in value.values())
+    if isinstance(value, list):
+        return any(_has_unknown(item) for item in value)
+    return value is UNKNOWN

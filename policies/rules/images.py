@@ -1,0 +1,134 @@
+# ruff: noqa: D103 - a rule's title, beside its function, says what it checks
+"""Container images: which, from where, and that they can't change unseen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Final
+
+from policies.family import Family
+from policies.node import Node
+from policies.objects import Pod, Stack
+from policies.rule import Enforcement, Findings, Options, Severity, fail, forbid
+
+FAMILY: Final = Family("images", "Container images")
+
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}\Z")
+_CONTENT_TAG: Final = re.compile(r"[0-9a-f]{16}\Z")
+"""A tag that the build derives from everything that goes into the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A parsed image reference; `name` has its registry, docker.io where none is written."""
+
+    name: str
+    tag: str
+    digest: str
+
+
+def parse_reference(text: str) -> Reference:
+    """`redis:8@sha256:…` as docker.io/library/redis, 8 and the digest."""
+    name, _, digest = text.partition("@")
+    tag = ""
+    if ":" in name.rpartition("/")[2]:
+        name, _, tag = name.rpartition(":")
+    first, slash, _ = name.partition("/")
+    if not slash:
+        name = f"docker.io/library/{name}"
+    elif not ("." in first or ":" in first or first == "localhost"):
+        name = f"docker.io/{name}"
+    return Reference(name, tag, digest)
+
+
+def _images(pod: Pod) -> Iterator[tuple[Node, Reference]]:
+    """Each container's image field and what it says; an absent or unknown field says nothing."""
+    for container in pod.containers():
+        image = container.at("image")
+        yield image, parse_reference(image.text() or "")
+
+
+@FAMILY.pod(
+    "image-tag",
+    "Images have a tag other than latest, or a digest",
+    Severity.HIGH,
+    fix="Name a version: an untagged image, or latest, is another one tomorrow.",
+    references=("KSV013", "CKV_K8S_14", "NSA"),
+)
+def image_tag(pod: Pod, _options: Options) -> Findings:
+    for image, reference in _images(pod):
+        if image.unknown or image.absent:
+            yield fail(image, "must name an image")
+        elif reference.tag == "latest" or not (reference.tag or reference.digest):
+            yield fail(image, f"{image.value} can change without notice")
+
+
+@FAMILY.pod(
+    "image-pinned",
+    "Images are pinned by digest, or by a tag made of their contents",
+    Severity.HIGH,
+    fix="Append @sha256:…; images that the stack builds carry the hash of their contents as tag.",
+    references=("CKV_K8S_43",),
+    dev=Enforcement.ADVISORY,
+)
+def image_pinned(pod: Pod, _options: Options) -> Findings:
+    for image, reference in _images(pod):
+        pinned = _DIGEST.match(reference.digest) or (
+            not reference.digest and _CONTENT_TAG.match(reference.tag)
+        )
+        if image.unknown or not pinned:
+            yield fail(image, f"{image.value} is not pinned by digest or content hash")
+
+
+@FAMILY.stack(
+    "image-registry",
+    "Images come from an allowed registry, or are built by the stack",
+    Severity.HIGH,
+    fix="Use an image of an allowed registry, or add the registry to the rule's setting.",
+    references=("KSV125", "Kyverno restrict-image-registries"),
+    settings=("allowed_registries",),
+)
+def image_registry(stack: Stack, options: Options) -> Findings:
+    for pod in stack.pods:
+        for image, reference in _images(pod):
+            if image.unknown:
+                yield fail(image, "must come from an allowed registry", pod.owner)
+                continue
+            built = image.absent or image.value in (stack.built_images or ())
+            if not (built or any(fnmatchcase(reference.name, glob) for glob in options.allowed_registries)):
+                yield fail(image, f"{reference.name} is from no allowed registry", pod.owner)
+
+
+@FAMILY.stack(
+    "image-built-here",
+    "An image tagged by content hash is one that the stack builds",
+    Severity.MEDIUM,
+    fix="Pin images that others build by digest: only the stack's own build guarantees what the hash means.",
+    dev=Enforcement.ADVISORY,
+)
+def image_built_here(stack: Stack, _options: Options) -> Findings:
+    if stack.built_images is None:
+        return  # plain YAML doesn't say what is built
+    for pod in stack.pods:
+        for image, reference in _images(pod):
+            by_hash = not reference.digest and _CONTENT_TAG.match(reference.tag)
+            if by_hash and image.value not in stack.built_images:
+                yield fail(image, f"{image.value} is not built by this stack", pod.owner)
+
+
+@FAMILY.pod(
+    "image-pull-policy",
+    "The node may fetch the image",
+    Severity.LOW,
+    fix="Set imagePullPolicy to IfNotPresent, or Always.",
+)
+def image_pull_policy(pod: Pod, _options: Options) -> Findings:
+    for container in pod.containers():
+        yield from forbid(
+            container.at("imagePullPolicy"),
+            lambda value: value not in ("Always", "IfNotPresent"),
+            "lets a pod start only where the image happens to be",
+        )

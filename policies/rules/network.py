@@ -1,0 +1,280 @@
+# ruff: noqa: D103 - a rule's title, beside its function, says what it checks
+"""NetworkPolicies that deny by default, and Services that lead somewhere."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Final
+
+from policies.family import Family
+from policies.matching import every, matches_labels, matches_selector
+from policies.node import UNKNOWN, Node
+from policies.objects import KubernetesObject, Pod, Stack, same_name
+from policies.rule import Enforcement, Findings, Options, Severity, fail, forbid, require_any
+
+FAMILY: Final = Family("network", "Network policies and Services")
+
+_POLICY: Final = "NetworkPolicy.networking.k8s.io"
+_DIRECTIONS: Final = {"Ingress": ("ingress", "from"), "Egress": ("egress", "to")}
+"""Policy type → field with its rules, field of a rule with its peers."""
+
+_NAME_LABEL: Final = "app.kubernetes.io/name"
+_METADATA_ADDRESSES: Final = (
+    ipaddress.ip_address("169.254.169.254"),
+    ipaddress.ip_address("fd00:ec2::254"),
+)
+
+
+def _applies(policy: KubernetesObject, direction: str) -> bool | None:
+    """Whether a policy restricts a direction: without policyTypes ingress always, egress if it has rules."""
+    types = policy.node.at("spec.policyTypes")
+    if types.absent:
+        return direction == "Ingress" or not policy.node.at("spec.egress").absent
+    items = types.items()
+    if any(item.value == direction for item in items):
+        return True
+    return None if any(item.unknown for item in items) else False
+
+
+def _selects(policy: KubernetesObject, pod: Pod) -> bool | None:
+    return every(
+        [
+            same_name(policy.namespace, pod.owner.namespace),
+            matches_selector(policy.node.at("spec.podSelector"), pod.metadata.at("labels")),
+        ]
+    )
+
+
+def _denies_all(policy: KubernetesObject, direction: str) -> bool | None:
+    """Whether a policy takes every pod of its namespace and allows nothing in a direction."""
+    rules, selector = (
+        policy.node.at("spec").key(_DIRECTIONS[direction][0]),
+        policy.node.at("spec.podSelector"),
+    )
+    if rules.unknown or selector.unknown:
+        return None
+    everything = all(node.absent or not node.value for _, node in selector.entries())
+    return every([everything and not rules.items(), _applies(policy, direction)])
+
+
+@FAMILY.stack(
+    "network-default-deny",
+    "Every namespace with pods denies all traffic unless a policy allows it",
+    Severity.HIGH,
+    fix="Add a NetworkPolicy with podSelector: {}, policyTypes: [Ingress, Egress] and no rules.",
+    references=("CIS 5.3.2", "NSA C-0049", "NSA C-0054"),
+)
+def network_default_deny(stack: Stack, _options: Options) -> Findings:
+    seen: set[object] = set()
+    for pod in stack.pods:
+        namespace = pod.owner.namespace
+        if namespace in seen:
+            continue
+        seen.add(namespace)
+        for direction in _DIRECTIONS:
+            answers = [
+                every([same_name(policy.namespace, namespace), _denies_all(policy, direction)])
+                for policy in stack.of_kind(_POLICY)
+            ]
+            message = f"{namespace} has no policy that denies all {direction.lower()}"
+            yield from require_any(answers, pod.owner.node.at("metadata.namespace"), message, pod.owner)
+
+
+@FAMILY.stack(
+    "network-pod-covered",
+    "Every pod is selected by a policy for ingress and one for egress",
+    Severity.HIGH,
+    fix="Add a NetworkPolicy whose podSelector takes the pod; an unselected pod may talk to anybody.",
+    references=("NSA C-0030", "kube-score: pod-networkpolicy"),
+)
+def network_pod_covered(stack: Stack, _options: Options) -> Findings:
+    for pod in stack.pods:
+        for direction in _DIRECTIONS:
+            answers = [
+                every([_selects(policy, pod), _applies(policy, direction)])
+                for policy in stack.of_kind(_POLICY)
+            ]
+            message = f"no policy restricts the pod's {direction.lower()}"
+            yield from require_any(answers, pod.metadata.at("labels"), message, pod.owner)
+
+
+@FAMILY.stack(
+    "network-policy-selects-pods",
+    "Every policy selects a pod",
+    Severity.LOW,
+    fix="Correct the podSelector, or remove the policy: it protects nothing.",
+    references=("kube-linter: dangling-networkpolicy",),
+    dev=Enforcement.ADVISORY,
+    prod=Enforcement.ADVISORY,
+)
+def network_policy_selects_pods(stack: Stack, _options: Options) -> Findings:
+    for policy in stack.of_kind(_POLICY):
+        answers = [_selects(policy, pod) for pod in stack.pods]
+        yield from require_any(
+            answers, policy.node.at("spec.podSelector"), "selects no pod of the stack", policy
+        )
+
+
+@FAMILY.object(
+    "network-no-allow-all",
+    "No policy lets everybody in, or out to anywhere",
+    Severity.HIGH,
+    _POLICY,
+    fix="Name the peers by podSelector and namespaceSelector or a narrow ipBlock; only an exposed service "
+    "may be open to everybody, on named ports.",
+    references=("NSA C-0260", "CIS 5.3.2"),
+    settings=("exposed_services",),
+)
+def network_no_allow_all(subject: KubernetesObject, options: Options) -> Findings:
+    for direction, (field, peers_field) in _DIRECTIONS.items():
+        for rule in subject.node.at("spec").key(field).items():
+            peers, ports = rule.key(peers_field), rule.key("ports")
+            open_door = direction == "Ingress" and _is_exposed(subject, options) and bool(ports.items())
+            if rule.unknown or peers.unknown:
+                yield fail(peers, "must name its peers")
+            elif not peers.items() and not open_door:
+                yield fail(rule, f"allows all {direction.lower()}")
+            for peer in peers.items():
+                if not open_door and (peer.unknown or _is_everybody(peer)):
+                    yield fail(peer, "stands for everybody")
+
+
+def _is_exposed(policy: KubernetesObject, options: Options) -> bool:
+    """The policy is about a service that the outside may reach."""
+    name = policy.node.at("spec.podSelector.matchLabels").key(_NAME_LABEL)
+    return name.value in options.exposed_services
+
+
+def _is_everybody(peer: Node) -> bool:
+    """Every pod of every namespace, or every address."""
+    namespaces, pods, block = peer.key("namespaceSelector"), peer.key("podSelector"), peer.at("ipBlock.cidr")
+    if not block.absent:
+        return str(block.value).endswith("/0")
+    return not namespaces.absent and not namespaces.value and not pods.value
+
+
+@FAMILY.object(
+    "network-no-metadata",
+    "No policy lets pods reach the cloud's metadata address",
+    Severity.CRITICAL,
+    _POLICY,
+    fix="Add 169.254.169.254/32 (and fd00:ec2::254/128) to ipBlock.except: it hands out credentials.",
+    references=("NSA C-0052",),
+)
+def network_no_metadata(subject: KubernetesObject, _options: Options) -> Findings:
+    for rule in subject.node.at("spec.egress").items():
+        for peer in rule.at("to").items():
+            block = peer.at("ipBlock")
+            excluded = [item for item in block.at("except").items() if not item.unknown]
+            yield from forbid(
+                block.at("cidr"),
+                lambda cidr, excluded=excluded: any(
+                    _within(address, cidr) and not any(_within(address, item.value) for item in excluded)
+                    for address in _METADATA_ADDRESSES
+                ),
+                "reaches the metadata address",
+            )
+
+
+def _within(address: ipaddress.IPv4Address | ipaddress.IPv6Address, cidr: object) -> bool:
+    """The address is in the network; what is no network is taken to hold it."""
+    try:
+        return address in ipaddress.ip_network(str(cidr), strict=False)
+    except ValueError:
+        return True
+
+
+def _served(service: KubernetesObject, stack: Stack) -> list[tuple[Pod, bool | None]]:
+    """The pods that a Service selects (True) or may select (None)."""
+    answers = [
+        (
+            pod,
+            every(
+                [
+                    same_name(service.namespace, pod.owner.namespace),
+                    matches_labels(service.node.at("spec.selector"), pod.metadata.at("labels")),
+                ]
+            ),
+        )
+        for pod in stack.pods
+    ]
+    return [(pod, answer) for pod, answer in answers if answer is not False]
+
+
+def _selecting_services(stack: Stack) -> list[KubernetesObject]:
+    """Services that find their pods by selector."""
+    return [
+        service
+        for service in stack.of_kind("Service")
+        if service.node.at("spec.selector").value and service.node.at("spec.type").value != "ExternalName"
+    ]
+
+
+@FAMILY.stack(
+    "service-selects-pods",
+    "Every Service selects pods of the stack",
+    Severity.HIGH,
+    fix="Make spec.selector match the labels of the pod template.",
+    references=("kube-score: service-targets-pod", "kube-linter: dangling-service"),
+)
+def service_selects_pods(stack: Stack, _options: Options) -> Findings:
+    for service in _selecting_services(stack):
+        answers = [answer for _, answer in _served(service, stack)]
+        yield from require_any(
+            answers, service.node.at("spec.selector"), "selects no pod of the stack", service
+        )
+
+
+@FAMILY.stack(
+    "service-port-matches",
+    "Every port of a Service leads to a port of its pods",
+    Severity.HIGH,
+    fix="Set targetPort to the name or number of a container's port.",
+)
+def service_port_matches(stack: Stack, _options: Options) -> Findings:
+    for service in _selecting_services(stack):
+        pods = [pod for pod, answer in _served(service, stack) if answer]
+        ports = [
+            port
+            for pod in pods
+            for container in pod.lasting_containers()
+            for port in container.at("ports").items()
+        ]
+        for wanted in service.node.at("spec.ports").items():
+            target = wanted.at("targetPort")
+            target = wanted.at("port") if target.absent else target
+            offered = [port.at(field) for port in ports for field in ("name", "containerPort")]
+            if pods and target.value not in [port.value for port in offered]:
+                uncertain = any(port.unknown for port in offered)
+                place = Node(UNKNOWN, target.path) if uncertain else target
+                yield fail(place, f"{target.value} is no port of the selected pods", service)
+
+
+@FAMILY.object(
+    "service-exposure",
+    "Only the front door is reachable from outside the cluster",
+    Severity.HIGH,
+    "Service",
+    fix="Use type ClusterIP, or add the service's name to the rule's setting.",
+    references=("KSV108", "NSA C-0256"),
+    settings=("exposed_services",),
+)
+def service_exposure(subject: KubernetesObject, options: Options) -> Findings:
+    if subject.labels.key(_NAME_LABEL).value not in options.exposed_services:
+        yield from forbid(
+            subject.node.at("spec.type"),
+            lambda value: value in ("NodePort", "LoadBalancer"),
+            "opens the service to the outside",
+        )
+
+
+@FAMILY.object(
+    "service-no-external-ips",
+    "No Service claims addresses of the network",
+    Severity.HIGH,
+    "Service",
+    fix="Remove externalIPs: with them a Service can take over another host's traffic.",
+    references=("CVE-2020-8554", "KSV108"),
+)
+def service_no_external_ips(subject: KubernetesObject, _options: Options) -> Findings:
+    yield from forbid(subject.node.at("spec.externalIPs"), bool, "takes over traffic to these addresses")

@@ -1,0 +1,183 @@
+# ruff: noqa: D103 - a rule's title, beside its function, says what it checks
+"""Roles that give no more than they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from policies.family import Family
+from policies.node import Node
+from policies.objects import KubernetesObject
+from policies.rule import Findings, Options, Severity, fail, forbid
+
+FAMILY: Final = Family("rbac", "Roles and bindings")
+
+_ROLES: Final = ("Role.rbac.authorization.k8s.io", "ClusterRole.rbac.authorization.k8s.io")
+_BINDINGS: Final = (
+    "RoleBinding.rbac.authorization.k8s.io",
+    "ClusterRoleBinding.rbac.authorization.k8s.io",
+)
+_WIDE_ROLES: Final = frozenset({"cluster-admin", "admin", "edit", "system:masters"})
+_EVERYBODY: Final = frozenset(
+    {
+        "system:anonymous",
+        "system:authenticated",
+        "system:masters",
+        "system:serviceaccounts",
+        "system:unauthenticated",
+    }
+)
+
+
+def _rules(subject: KubernetesObject) -> list[Node]:
+    return subject.node.at("rules").items()
+
+
+def _granted(
+    subject: KubernetesObject, group: str, resources: frozenset[str], verbs: frozenset[str]
+) -> Iterator[Node]:
+    """The resources fields' items that name one of `resources` of `group`, in a rule with one of `verbs`.
+
+    A wildcard is any of them; an unknown item may be any of them, and is given as it is.
+    """
+    for rule in _rules(subject):
+        groups = rule.at("apiGroups").items()
+        if not any(item.unknown or item.value in (group, "*") for item in groups):
+            continue
+        verb = next(
+            (item for item in rule.at("verbs").items() if item.unknown or item.value in verbs | {"*"}), None
+        )
+        if verb is None:
+            continue
+        for resource in rule.at("resources").items():
+            if resource.unknown or resource.value in resources | {"*"}:
+                yield verb if verb.unknown else resource
+
+
+@FAMILY.object(
+    "rbac-no-wildcard",
+    "Roles name their verbs, resources and API groups",
+    Severity.HIGH,
+    *_ROLES,
+    fix="List what is needed instead of *.",
+    references=("CIS 5.1.3", "KSV044", "KSV045", "KSV046", "CKV_K8S_49"),
+)
+def rbac_no_wildcard(subject: KubernetesObject, _options: Options) -> Findings:
+    for rule in _rules(subject):
+        for field in ("verbs", "resources", "apiGroups", "nonResourceURLs"):
+            for item in rule.key(field).items():
+                yield from forbid(item, lambda value: "*" in str(value), "must not be a wildcard")
+
+
+@FAMILY.object(
+    "rbac-no-admin",
+    "Nobody is bound to cluster-admin, admin or edit",
+    Severity.CRITICAL,
+    *_BINDINGS,
+    fix="Bind a role that names what is needed.",
+    references=("CIS 5.1.1", "KSV111", "NSA C-0035"),
+)
+def rbac_no_admin(subject: KubernetesObject, _options: Options) -> Findings:
+    yield from forbid(
+        subject.node.at("roleRef.name"),
+        lambda value: value in _WIDE_ROLES,
+        "gives far more than one service needs",
+    )
+
+
+@FAMILY.object(
+    "rbac-no-secrets",
+    "Roles can't read Secrets",
+    Severity.CRITICAL,
+    *_ROLES,
+    fix="Mount the one Secret that is needed, or name it in resourceNames with the verb get.",
+    references=("CIS 5.1.2", "KSV041", "KSV113", "NSA C-0015"),
+)
+def rbac_no_secrets(subject: KubernetesObject, _options: Options) -> Findings:
+    for item in _granted(subject, "", frozenset({"secrets"}), frozenset({"get", "list", "watch"})):
+        rule = Node(subject.node.value).at("rules").items()[_rule_index(item)]
+        verbs = {verb.value for verb in rule.at("verbs").items()}
+        named = rule.at("resourceNames").items()
+        if not (named and verbs <= {"get", "update", "patch"}):
+            yield fail(item, "lets the role read secrets")
+
+
+def _rule_index(node: Node) -> int:
+    """The index of the rule that a node `$.rules[N]…` belongs to."""
+    index = node.path[1]
+    return index if isinstance(index, int) else 0
+
+
+@FAMILY.object(
+    "rbac-no-escalation",
+    "Roles can't hand out rights that they don't have",
+    Severity.CRITICAL,
+    *_ROLES,
+    fix="Remove the verbs escalate, bind and impersonate.",
+    references=("CIS 5.1.8", "KSV043", "KSV050", "CKV_K8S_157", "CKV_K8S_158"),
+)
+def rbac_no_escalation(subject: KubernetesObject, _options: Options) -> Findings:
+    for rule in _rules(subject):
+        for verb in rule.at("verbs").items():
+            yield from forbid(
+                verb, lambda value: value in ("escalate", "bind", "impersonate"), "lets the role widen itself"
+            )
+
+
+@FAMILY.object(
+    "rbac-no-exec",
+    "Roles can't run commands in pods or open tunnels to them",
+    Severity.HIGH,
+    *_ROLES,
+    fix="Remove pods/exec, pods/attach, pods/portforward and nodes/proxy.",
+    references=("KSV053", "NSA C-0002", "CIS 5.1.10"),
+)
+def rbac_no_exec(subject: KubernetesObject, _options: Options) -> Findings:
+    tunnels = frozenset(
+        {"pods/exec", "pods/attach", "pods/portforward", "pods/ephemeralcontainers", "nodes/proxy"}
+    )
+    for item in _granted(subject, "", tunnels, frozenset({"create", "get", "update", "patch"})):
+        yield fail(item, "lets the role get into pods")
+
+
+@FAMILY.object(
+    "rbac-no-admission-config",
+    "Roles can't change admission webhooks and policies",
+    Severity.HIGH,
+    *_ROLES,
+    fix="Leave admission configuration to the cluster's administrators.",
+    references=("KSV114", "CKV_K8S_155", "CIS 5.1.12"),
+)
+def rbac_no_admission_config(subject: KubernetesObject, _options: Options) -> Findings:
+    kinds = frozenset(
+        {
+            "mutatingwebhookconfigurations",
+            "validatingadmissionpolicies",
+            "validatingadmissionpolicybindings",
+            "validatingwebhookconfigurations",
+        }
+    )
+    writes = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+    for item in _granted(subject, "admissionregistration.k8s.io", kinds, writes):
+        yield fail(item, "lets the role switch admission control off")
+
+
+@FAMILY.object(
+    "rbac-no-everybody",
+    "Bindings name somebody, not everybody",
+    Severity.CRITICAL,
+    *_BINDINGS,
+    fix="Bind to one service account.",
+    references=("CIS 5.1.7", "KSV122", "KSV123", "NSA C-0262"),
+)
+def rbac_no_everybody(subject: KubernetesObject, _options: Options) -> Findings:
+    for bound in subject.node.at("subjects").items():
+        yield from forbid(
+            bound.at("name"),
+            lambda value: (
+                str(value).partition(":serviceaccounts:")[0] in _EVERYBODY
+                or str(value).startswith("system:serviceaccounts")
+            ),
+            "stands for many, or for nobody known",
+        )
