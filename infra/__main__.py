@@ -1,0 +1,25 @@
+"""The Pulumi program of one stack."""
+
+import pulumi
+
+from infra.assembly import assemble
+from infra.errors import PlatformError
+from infra.settings import load
+
+
+class Refused(PlatformError, pulumi.RunError):
+    """Pulumi prints a RunError as it stands, without a trace."""
+
+
+def main() -> None:
+    """Read the settings, declare what they ask for, say where it is."""
+    try:
+        outputs = assemble(pulumi.get_stack(), load())
+    except PlatformError as error:
+        raise Refused(str(error), hint=error.hint) from error
+    for name, value in outputs.items():
+        pulumi.export(name, value)
+
+
+if __name__ == "__main__":
+    main()

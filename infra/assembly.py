@@ -1,0 +1,133 @@
+"""The platform's table of contents: what a stack consists of, and what depends on what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from infra import naming
+from infra.components.gateway import Gateway, GatewayArgs
+from infra.components.image import Image, ImageArgs
+from infra.components.mcp_server import McpServer, McpServerArgs
+from infra.components.namespace import Namespace, NamespaceArgs
+from infra.components.network import Network, NetworkArgs
+from infra.components.postgres import Postgres, PostgresArgs
+from infra.components.redis import Redis, RedisArgs
+from infra.naming import Stack
+from infra.settings import Settings
+from infra.settings.groups import ExternalPostgres, ExternalRedis, Store
+from infra.settings.workloads import CustomServer
+
+_SERVICES_DOCKERFILE = "services/Dockerfile"
+
+
+def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
+    """Declare everything that a stack consists of.
+
+    Returns:
+        The stack's outputs.
+    """
+    stack = Stack(stack_name, production=settings.production)
+    provider = _cluster(settings)
+    namespace = Namespace(
+        stack.namespace,
+        NamespaceArgs(stack=stack, quota=settings.quota),
+        pulumi.ResourceOptions(providers=[provider]),
+    )
+    inside = pulumi.ResourceOptions(providers=[provider], depends_on=[namespace])
+
+    gateway_image = _service_image("gateway", settings)
+    redis_image, redis_exporter = _store_images(naming.REDIS, settings.redis, settings)
+    postgres_image, postgres_exporter = _store_images(naming.POSTGRES, settings.postgres, settings)
+
+    redis = Redis(
+        naming.REDIS,
+        RedisArgs(stack=stack, settings=settings.redis, image=redis_image, exporter_image=redis_exporter),
+        inside,
+    )
+    postgres = Postgres(
+        naming.POSTGRES,
+        PostgresArgs(
+            stack=stack, settings=settings.postgres, image=postgres_image, exporter_image=postgres_exporter
+        ),
+        inside,
+    )
+    _servers(stack, settings, inside)
+    gateway = Gateway(
+        naming.GATEWAY,
+        GatewayArgs(stack=stack, settings=settings.gateway, auth=settings.auth, image=gateway_image),
+        inside,
+    )
+    Network(
+        "network",
+        NetworkArgs(
+            stack=stack,
+            settings=settings.network,
+            client_cidrs=settings.gateway.client_cidrs,
+            server_egress={
+                name: server.egress_cidrs
+                for name, server in settings.servers.items()
+                if isinstance(server, CustomServer)
+            },
+            redis=redis.endpoint,
+            postgres=postgres.endpoint,
+        ),
+        inside,
+    )
+    return {
+        "namespace": stack.namespace,
+        "context": settings.cluster.context_name,
+        "embedded": settings.cluster.embedded,
+        "gateway": gateway.name,
+        "servers": sorted(settings.servers),
+        "audience": settings.auth.audience,
+    }
+
+
+def _cluster(settings: Settings) -> kubernetes.Provider:
+    """The one provider: a named context, so whatever kubectl points at is never deployed to by accident."""
+    cluster = settings.cluster
+    return kubernetes.Provider(
+        "cluster",
+        context=cluster.context_name,
+        kubeconfig=cluster.kubeconfig,
+        # Renewed credentials are not a new cluster; without this, every object would be replaced.
+        cluster_identifier=cluster.context_name,
+        enable_server_side_apply=True,
+        # Updated in place: a replacement would need a new name, and names are fixed here.
+        enable_config_map_mutable=True,
+        enable_secret_mutable=True,
+    )
+
+
+def _servers(stack: Stack, settings: Settings, opts: pulumi.ResourceOptions) -> None:
+    """The tool servers; one image holds all of the platform's own kinds."""
+    own = [server for server in settings.servers.values() if not isinstance(server, CustomServer)]
+    image: pulumi.Input[str] = _service_image("servers", settings) if own else ""
+    for name, server in sorted(settings.servers.items()):
+        McpServer(name, McpServerArgs(stack=stack, settings=server, image=image), opts)
+
+
+def _service_image(package: str, settings: Settings) -> pulumi.Output[str]:
+    """The image of one folder below services/, with the locked requirements of the same name."""
+    build_args = {"EXTRA": package, "PACKAGE": package}
+    args = ImageArgs(settings=settings.images, dockerfile=_SERVICES_DOCKERFILE, build_args=build_args)
+    return Image(package, args).ref
+
+
+def _store_images(
+    name: str, store: Store | ExternalRedis | ExternalPostgres, settings: Settings
+) -> tuple[pulumi.Input[str], pulumi.Input[str]]:
+    """A data store's image and its exporter's: those that are set, or the one of ours that holds both."""
+    if not isinstance(store, Store):
+        return "", ""
+    if store.image is not None and store.exporter_image is not None:
+        return store.image, store.exporter_image
+    folder = f"infra/images/{name}"
+    ref = Image(
+        name, ImageArgs(settings=settings.images, dockerfile=f"{folder}/Dockerfile", context=folder)
+    ).ref
+    return ref, ref

@@ -1,0 +1,146 @@
+"""The gateway: the one front door for MCP clients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi
+import yaml
+from pulumi_kubernetes.core import v1
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+from pulumi_kubernetes.rbac.v1 import PolicyRuleArgs
+
+from infra.components.mounts import Files, api_access, files
+from infra.components.token_issuer import TokenIssuer, TokenIssuerArgs
+from infra.components.workload import Exposure, Workload, WorkloadArgs
+from infra.hashing import config_hash
+from infra.labels import labels
+from infra.naming import ISSUER_KEYS, TOKEN_ISSUER, Stack, dev_issuer
+from infra.settings import workloads as settings
+from infra.settings.groups import DEV_ISSUER_NAME, Auth
+from services.kit.conventions import MCP_PORT, OPS_PORT
+
+CONFIG_PATH: Final = "/etc/mcp-gateway"
+
+_CONFIG_FILE: Final = "config.yaml"
+_DEV_KEY: Final = f"{DEV_ISSUER_NAME}.pem"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GatewayArgs:
+    """The gateway of one stack.
+
+    Attributes:
+        stack: The stack.
+        settings: How it runs and how it is reached.
+        auth: Whose tokens it accepts.
+        image: Image reference.
+    """
+
+    stack: Stack
+    settings: settings.Gateway
+    auth: Auth
+    image: pulumi.Input[str]
+
+
+def build_config(stack: Stack, gateway: settings.Gateway, auth: Auth) -> dict[str, Any]:
+    """What the gateway's configuration file says; `services/gateway/config.py` reads it."""
+    issuers = [
+        {"issuer": issuer.issuer, "public_key_file": _key_path(f"{issuer.name}.pem")}
+        for issuer in auth.issuers
+    ]
+    if auth.dev_issuer:
+        issuers.append({"issuer": dev_issuer(stack.name), "public_key_file": _key_path(_DEV_KEY)})
+    return {
+        "listen": {"host": "0.0.0.0", "port": MCP_PORT, "ops_port": OPS_PORT},  # noqa: S104 - the pod's own network
+        "auth": {"audience": auth.audience, "issuers": issuers},
+        "discovery": {"kubernetes": {"namespace": stack.namespace}},
+        "upstream": {
+            "timeout_seconds": gateway.timeout_seconds,
+            "connections_per_server": gateway.connections_per_server,
+        },
+        "requests": {
+            "allowed_hosts": list(gateway.allowed_hosts) or None,
+            "allowed_origins": list(gateway.allowed_origins),
+        },
+        "log_level": gateway.log_level,
+    }
+
+
+def build_files(stack: Stack, gateway: settings.Gateway, auth: Auth) -> dict[str, str]:
+    """The ConfigMap's files: the configuration and the public keys that it refers to."""
+    keys = {f"{issuer.name}.pem": issuer.public_key for issuer in auth.issuers}
+    return {_CONFIG_FILE: yaml.safe_dump(build_config(stack, gateway, auth), sort_keys=False), **keys}
+
+
+def build_exposure(gateway: settings.Gateway) -> Exposure:
+    """How clients outside the cluster get in."""
+    match gateway.expose:
+        case "node-port":
+            return Exposure(kind="NodePort", node_port=gateway.node_port or settings.DEFAULT_NODE_PORT)
+        case "load-balancer":
+            return Exposure(
+                kind="LoadBalancer", source_ranges=gateway.client_cidrs, annotations=gateway.annotations
+            )
+        case "none":
+            return Exposure()
+
+
+def build_workload(name: str, args: GatewayArgs, contents: dict[str, str]) -> WorkloadArgs:
+    """The gateway as a workload."""
+    paths = {key: key if key == _CONFIG_FILE else f"issuers/{key}" for key in contents}
+    dev_key = (
+        Files(name=ISSUER_KEYS, paths={_DEV_KEY: f"issuers/{_DEV_KEY}"}) if args.auth.dev_issuer else None
+    )
+    return WorkloadArgs(
+        stack=args.stack,
+        component="gateway",
+        image=args.image,
+        args=["services.gateway", "--config", f"{CONFIG_PATH}/{_CONFIG_FILE}"],
+        scale=args.settings,
+        resources=args.settings.resources,
+        mounts=[
+            files("config", CONFIG_PATH, config=Files(name=name, paths=paths), secret=dev_key),
+            api_access(),
+        ],
+        rules=[discovery_rule()],
+        exposure=build_exposure(args.settings),
+        config_hash=config_hash(contents),
+    )
+
+
+def discovery_rule() -> PolicyRuleArgs:
+    """All that the gateway may do in the Kubernetes API: see where the servers' pods are."""
+    return PolicyRuleArgs(
+        api_groups=["discovery.k8s.io"], resources=["endpointslices"], verbs=["get", "list", "watch"]
+    )
+
+
+class Gateway(pulumi.ComponentResource):
+    """The gateway, its configuration and, for development, its token issuer."""
+
+    name: str
+
+    def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("mcp:service:Gateway", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        self.name = name
+        if args.auth.dev_issuer:
+            issuer = TokenIssuerArgs(stack=args.stack, audience=args.auth.audience)
+            TokenIssuer(TOKEN_ISSUER, issuer, opts=child)
+        contents = build_files(args.stack, args.settings, args.auth)
+        v1.ConfigMap(
+            name,
+            metadata=ObjectMetaArgs(
+                name=name, namespace=args.stack.namespace, labels=labels(args.stack, name, "gateway")
+            ),
+            data=contents,
+            opts=child,
+        )
+        Workload(name, build_workload(name, args, contents), opts=child)
+        self.register_outputs({"service": name})
+
+
+def _key_path(file: str) -> str:
+    return f"{CONFIG_PATH}/issuers/{file}"

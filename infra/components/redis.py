@@ -1,0 +1,170 @@
+"""Redis: what replicas share and may lose. Inside the cluster it is Valkey; outside, any compatible endpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+import pulumi_random as random
+from pulumi_kubernetes.core import v1
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from infra.components.mounts import Files, Mount, files, own_claim, scratch
+from infra.components.pods import Container
+from infra.components.probes import store_probes
+from infra.components.store import DATA, Endpoint, StatefulService, StatefulServiceArgs, exporter
+from infra.hashing import config_hash
+from infra.labels import Component, labels
+from infra.naming import Stack
+from infra.quantities import mebibytes, size_bytes
+from infra.settings.groups import ExternalRedis, Store
+
+PORT: Final = 6379
+AUTH_SECRET: Final = "redis-auth"  # noqa: S105 - an object's name
+
+_PORT_NAME: Final = "redis"
+_CONFIG_PATH: Final = "/etc/valkey"
+_AUTH_PATH: Final = "/run/secrets/redis"
+_EXPORTER_PATH: Final = "/run/secrets/redis-exporter"
+_ADDRESS: Final = f"redis://127.0.0.1:{PORT}"
+_COMPONENT: Final[Component] = "cache"
+_DATA_SHARE: Final = 0.6
+"""Of the memory limit; the rest is for buffers and for the copy that rewriting the append-only file makes."""
+
+_PING: Final = (
+    "sh",
+    "-c",
+    # In the environment of this one process: neither among the arguments nor in the container's own environment.
+    f'REDISCLI_AUTH="$(cat {_AUTH_PATH}/password)" valkey-cli -e -h 127.0.0.1 -p {PORT} ping',
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RedisArgs:
+    """Redis for one stack.
+
+    Attributes:
+        stack: The stack.
+        settings: Inside the cluster, or where outside.
+        image: Of the server inside the cluster.
+        exporter_image: Of its metrics exporter.
+    """
+
+    stack: Stack
+    settings: Store | ExternalRedis
+    image: pulumi.Input[str]
+    exporter_image: pulumi.Input[str]
+
+
+def build_config(settings: Store) -> str:
+    """`valkey.conf`: every write is on disk after a second, and a full memory refuses writes rather than forgets."""
+    memory = int(size_bytes(settings.resources.limits.memory) * _DATA_SHARE)
+    directives = {
+        "port": str(PORT),
+        "dir": "/data",
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "maxmemory": mebibytes(memory).removesuffix("Mi") + "mb",
+        "maxmemory-policy": "noeviction",
+        "aclfile": f"{_AUTH_PATH}/users.acl",
+    }
+    return "".join(f"{key} {value}\n" for key, value in directives.items())
+
+
+def build_secret(password: str) -> dict[str, str]:
+    """The password for clients, its hash for the server, and the form that the exporter reads."""
+    digest = hashlib.sha256(password.encode()).hexdigest()
+    return {
+        "password": password,
+        "users.acl": f"user default on #{digest} ~* &* +@all\n",
+        "exporter.json": json.dumps({_ADDRESS: password}),
+    }
+
+
+def build_containers(args: RedisArgs, settings: Store) -> list[Container]:
+    """The server and its exporter."""
+    configuration = files(
+        "config", _CONFIG_PATH, config=Files(name="redis", paths={"valkey.conf": "valkey.conf"})
+    )
+    server = Container(
+        name="redis",
+        image=args.image,
+        args=["valkey-server", f"{_CONFIG_PATH}/valkey.conf"],
+        ports={_PORT_NAME: PORT},
+        resources=settings.resources,
+        probes=store_probes(_PING, _PORT_NAME),
+        mounts=[
+            own_claim(DATA, "/data"),
+            scratch("tmp", "/tmp", "16Mi"),  # noqa: S108 - the pod's own
+            configuration,
+            _secret_files("auth", _AUTH_PATH, "password", "users.acl"),
+        ],
+        pause_before_stop=False,
+    )
+    env = {"REDIS_ADDR": _ADDRESS, "REDIS_PASSWORD_FILE": f"{_EXPORTER_PATH}/exporter.json"}
+    return [
+        server,
+        exporter(
+            args.exporter_image,
+            "/redis_exporter",
+            env,
+            [_secret_files("exporter-auth", _EXPORTER_PATH, "exporter.json")],
+        ),
+    ]
+
+
+class Redis(pulumi.ComponentResource):
+    """The shared store of what may be lost."""
+
+    endpoint: Endpoint
+
+    def __init__(self, name: str, args: RedisArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("mcp:data:Redis", name, None, opts)
+        settings = args.settings
+        if isinstance(settings, ExternalRedis):
+            self.endpoint = Endpoint(
+                host=settings.host,
+                port=settings.port,
+                tls=settings.tls,
+                secret=settings.password.name,
+                cidrs=settings.cidrs,
+            )
+        else:
+            self._run(name, args, settings)
+            self.endpoint = Endpoint(host=name, port=PORT, tls=False, secret=AUTH_SECRET)
+        self.register_outputs({"host": self.endpoint.host, "port": self.endpoint.port})
+
+    def _run(self, name: str, args: RedisArgs, settings: Store) -> None:
+        child = pulumi.ResourceOptions(parent=self)
+
+        def metadata(object_name: str) -> ObjectMetaArgs:
+            own = labels(args.stack, name, _COMPONENT)
+            return ObjectMetaArgs(name=object_name, namespace=args.stack.namespace, labels=own)
+
+        password = random.RandomPassword(AUTH_SECRET, length=32, special=False, opts=child)
+        v1.Secret(
+            AUTH_SECRET,
+            metadata=metadata(AUTH_SECRET),
+            type="Opaque",
+            string_data=pulumi.Output.secret(password.result).apply(build_secret),
+            opts=child,
+        )
+        config = {"valkey.conf": build_config(settings)}
+        v1.ConfigMap(name, metadata=metadata(name), data=config, opts=child)
+        service = StatefulServiceArgs(
+            stack=args.stack,
+            component=_COMPONENT,
+            containers=build_containers(args, settings),
+            port_name=_PORT_NAME,
+            port=PORT,
+            volume=settings.volume,
+            config_hash=config_hash(config),
+        )
+        StatefulService(name, service, opts=child)
+
+
+def _secret_files(name: str, path: str, *keys: str) -> Mount:
+    return files(name, path, secret=Files(name=AUTH_SECRET, paths={key: key for key in keys}))

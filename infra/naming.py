@@ -1,0 +1,71 @@
+"""Names of everything that is deployed. Pure: the same stack always gets the same names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from infra.errors import PlatformError
+
+PROJECT: Final = "mcp-platform"
+
+GATEWAY: Final = "gateway"
+REDIS: Final = "redis"
+POSTGRES: Final = "postgres"
+TOKEN_ISSUER: Final = "token-issuer"  # noqa: S105 - an object's name, not a token
+ISSUER_KEYS: Final = "gateway-issuer-keys"
+
+RESERVED: Final = frozenset({GATEWAY, REDIS, POSTGRES, TOKEN_ISSUER, ISSUER_KEYS, PROJECT, "default"})
+"""Object names that a tool server must not take."""
+
+DNS_LABEL: Final = r"[a-z]([-a-z0-9]*[a-z0-9])?"
+"""RFC 1035 label, what Kubernetes asks of a Service's name."""
+
+_NAMESPACE_PREFIX: Final = "mcp-"
+_STACK: Final = re.compile(DNS_LABEL)
+_LABEL_LENGTH: Final = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Which deployment of the platform this is.
+
+    Attributes:
+        name: Pulumi's stack name.
+        production: Whether losing data or availability would hurt somebody.
+    """
+
+    name: str
+    production: bool
+
+    @property
+    def namespace(self) -> str:
+        """The one namespace that holds all of the stack's objects."""
+        return namespace(self.name)
+
+
+def namespace(stack: str) -> str:
+    """Namespace of a stack.
+
+    Raises:
+        PlatformError: The stack's name can't be part of a namespace's.
+    """
+    longest = _LABEL_LENGTH - len(_NAMESPACE_PREFIX)
+    if len(stack) > longest or not _STACK.fullmatch(stack):
+        raise PlatformError(
+            f"stack {stack}: the name must be a DNS label: lower-case letters, digits and hyphens, "
+            f"a letter first, at most {longest} characters",
+            hint="The namespace of a stack is mcp-<stack>. Choose another stack name.",
+        )
+    return _NAMESPACE_PREFIX + stack
+
+
+def embedded_context(cluster: str) -> str:
+    """Kubeconfig context of an embedded cluster."""
+    return f"mcp-{cluster}"
+
+
+def dev_issuer(stack: str) -> str:
+    """`iss` of the tokens that `mcpctl token` signs with the stack's own key; nothing listens there."""
+    return f"https://{TOKEN_ISSUER}.{namespace(stack)}.internal"

@@ -1,0 +1,137 @@
+"""Types of single settings: what a value must look like, and the words that say so when it doesn't."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Never
+from urllib.parse import urlsplit
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from infra.naming import DNS_LABEL
+from infra.quantities import cpu_millis, size_bytes
+
+REJECTED: Final = "rejected"
+"""Type of the errors that `reject` raises."""
+
+_IMAGE: Final = re.compile(
+    r"[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)+(?P<tag>:[\w][\w.-]{0,127})?(?P<digest>@sha256:[0-9a-f]{64})?"
+)
+_REGISTRY: Final = re.compile(r"[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*")
+_HOST: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", re.IGNORECASE)
+
+
+class Group(BaseModel):
+    """A group of settings: unknown keys are errors, types are exact, nothing changes once read."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+
+def reject(key: str, reason: str, value: Any = ...) -> Never:
+    """Fail a group's validation because of one of its keys.
+
+    Args:
+        key: The key below the group, dotted.
+        reason: What is allowed, and why; continues "… : ".
+        value: The value to show, or nothing where the key is absent.
+
+    Raises:
+        PydanticCustomError: Always.
+    """
+    raise PydanticCustomError(REJECTED, "{reason}", {"key": key, "reason": reason, "value": value})
+
+
+def _matching(pattern: re.Pattern[str], wanted: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise ValueError(f"must be {wanted}")
+        return text
+
+    return check
+
+
+def _quantity(parse: Callable[[str], int]) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        parse(text)
+        return text
+
+    return check
+
+
+def _cidr(text: str) -> str:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError(
+            "must be a network in CIDR notation without host bits, such as 10.0.0.0/16"
+        ) from error
+    if "/" not in text:
+        raise ValueError("must name its prefix length, such as 10.0.0.1/32")
+    return text
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be an http or https URL without query and fragment")
+    if parts.username or parts.password:
+        raise ValueError("must not hold a user name or password")
+    return text
+
+
+def _https_url(text: str) -> str:
+    if urlsplit(_url(text)).scheme != "https":
+        raise ValueError("must be an https URL: tokens are trusted on the word of this address")
+    return text
+
+
+def _public_key(text: str) -> str:
+    if "PRIVATE KEY" in text:
+        raise ValueError("must be the public key; this is a private one, which now counts as disclosed")
+    try:
+        key = load_pem_public_key(text.encode())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ValueError("must be a public key in PEM form (-----BEGIN PUBLIC KEY-----)") from error
+    if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
+        raise ValueError("must be an elliptic-curve key on P-256: the gateway accepts ES256 tokens")
+    return text
+
+
+def _pinned_image(text: str) -> str:
+    match = _IMAGE.fullmatch(text)
+    if match is None:
+        raise ValueError("must be an image with its registry, such as registry.example/team/name@sha256:…")
+    if match["digest"] is None:
+        raise ValueError("must be pinned by digest (@sha256:…): a tag can be moved to other contents")
+    return text
+
+
+Label = Annotated[
+    str,
+    AfterValidator(_matching(re.compile(DNS_LABEL), "a DNS label: a-z, 0-9, hyphens")),
+    Field(max_length=63),
+]
+Host = Annotated[str, AfterValidator(_matching(_HOST, "a host name or address, without scheme or port"))]
+Cpu = Annotated[str, AfterValidator(_quantity(cpu_millis))]
+Size = Annotated[str, AfterValidator(_quantity(size_bytes))]
+Cidr = Annotated[str, AfterValidator(_cidr)]
+Url = Annotated[str, AfterValidator(_url)]
+HttpsUrl = Annotated[str, AfterValidator(_https_url)]
+PublicKey = Annotated[str, AfterValidator(_public_key)]
+PinnedImage = Annotated[str, AfterValidator(_pinned_image)]
+Registry = Annotated[
+    str, AfterValidator(_matching(_REGISTRY, "a registry and path, such as registry.example/team"))
+]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Text = Annotated[str, Field(min_length=1)]
+EnvName = Annotated[
+    str, AfterValidator(_matching(re.compile(r"[A-Z_][A-Z0-9_]*"), "a name such as LOG_LEVEL"))
+]

@@ -1,0 +1,193 @@
+"""Settings of what the services stand on: cluster, images, stores, trust, network."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, model_validator
+
+from infra import naming
+from infra.quantities import size_bytes
+from infra.settings.fields import (
+    Cidr,
+    Group,
+    Host,
+    HttpsUrl,
+    Label,
+    PinnedImage,
+    Port,
+    PublicKey,
+    Registry,
+    Size,
+    Text,
+    Url,
+    reject,
+)
+from infra.settings.workloads import Limits, Requests, Resources, SecretKey, Volume
+from infra.versions import BASE_IMAGE
+
+DEV_ISSUER_NAME: Final = "dev"
+
+
+class Cluster(Group):
+    """Where the stack runs: an embedded cluster by its name, or whatever a kubeconfig context names."""
+
+    embedded: Label | None = None
+    context: Text | None = None
+    kubeconfig: Text | None = None
+    """Path of the kubeconfig that has `context`; KUBECONFIG or ~/.kube/config when left out."""
+
+    @property
+    def context_name(self) -> str:
+        """The kubeconfig context that deployments use."""
+        return self.context or naming.embedded_context(str(self.embedded))
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Cluster:
+        if self.embedded is None and self.context is None:
+            reject("context", "must name a kubeconfig context, or cluster.embedded an embedded cluster")
+        if self.embedded is not None and self.context is not None:
+            reject(
+                "context",
+                "must be left out where cluster.embedded is set: a stack runs on one cluster",
+                self.context,
+            )
+        if self.embedded is not None and self.kubeconfig is not None:
+            reject("kubeconfig", "must be left out: an embedded cluster brings its own", self.kubeconfig)
+        return self
+
+
+class Images(Group):
+    """How the platform's own images are built and named."""
+
+    registry: Registry = "localhost/mcp-platform"
+    push: bool = False
+    """Whether a build ends in the registry; otherwise it is loaded where it was built."""
+    base: PinnedImage = BASE_IMAGE
+    ca_bundle: Text | None = None
+    """Path of the PEM certificates that builds must trust beside the usual ones."""
+    platforms: tuple[Literal["linux/amd64", "linux/arm64"], ...] = ()
+    """The builder's own when left out."""
+
+    @property
+    def local(self) -> bool:
+        """Whether the names can only be resolved on the machine that built them."""
+        return self.registry.split("/")[0].split(":")[0] == "localhost"
+
+    @model_validator(mode="after")
+    def _can_be_pushed(self) -> Images:
+        if self.push and self.local:
+            reject("push", f"needs a registry that others reach; images.registry is {self.registry}", True)
+        if len(self.platforms) > 1 and not self.push:
+            reject(
+                "platforms", "several need images.push: a local image has one platform", list(self.platforms)
+            )
+        return self
+
+
+class Store(Group):
+    """A data store inside the cluster: one replica on a volume."""
+
+    mode: Literal["in-cluster"] = "in-cluster"
+    volume: Volume = Volume()
+    resources: Resources = Resources(requests=Requests(cpu="100m"), limits=Limits(memory="256Mi"))
+    image: PinnedImage | None = None
+    """Instead of the image that is built from Debian's packages: one with the official image's entry point."""
+    exporter_image: PinnedImage | None = None
+    """Of the metrics exporter; needed where `image` is set."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Store:
+        if (self.image is None) != (self.exporter_image is None):
+            key = "exporter_image" if self.exporter_image is None else "image"
+            reject(key, "must be set, too: image and exporter_image replace the built image together")
+        memory, most = self.resources.requests.memory, self.resources.limits.memory
+        if size_bytes(memory) != size_bytes(most):
+            reject(
+                "resources.requests.memory",
+                f"must equal limits.memory, which is {most}: a data store must not be the first to be evicted",
+                memory,
+            )
+        return self
+
+
+class ExternalStore(Group):
+    """A data store that somebody else runs."""
+
+    mode: Literal["external"]
+    host: Host
+    cidrs: tuple[Cidr, ...] = Field(min_length=1)
+    """Networks that `host` resolves into; the only ones that traffic is let out to."""
+    tls: bool = True
+
+
+class ExternalRedis(ExternalStore):
+    """A Redis or Valkey endpoint."""
+
+    port: Port = 6379
+    password: SecretKey
+
+
+class ExternalPostgres(ExternalStore):
+    """A Postgres endpoint."""
+
+    port: Port = 5432
+    credentials: Label
+    """A Kubernetes Secret with the keys username, password and database."""
+
+
+AnyRedis = Annotated[Store | ExternalRedis, Field(discriminator="mode")]
+AnyPostgres = Annotated[Store | ExternalPostgres, Field(discriminator="mode")]
+
+
+class Issuer(Group):
+    """Somebody whose tokens are accepted."""
+
+    name: Label
+    issuer: HttpsUrl
+    """The tokens' `iss`."""
+    public_key: PublicKey
+    """PEM of the P-256 key that verifies its ES256 signatures."""
+
+
+class Auth(Group):
+    """Whose tokens the gateway accepts."""
+
+    audience: Url
+    """The gateway's canonical resource URI, the tokens' `aud`."""
+    dev_issuer: bool = False
+    """Whether the stack makes a signing key of its own, for `mcpctl token`."""
+    issuers: tuple[Issuer, ...] = ()
+
+    @model_validator(mode="after")
+    def _somebody_is_trusted(self) -> Auth:
+        if not self.issuers and not self.dev_issuer:
+            reject(
+                "issuers",
+                "must name at least one: nobody could call the gateway (development: dev_issuer: true)",
+            )
+        names = [issuer.name for issuer in self.issuers] + [DEV_ISSUER_NAME] * self.dev_issuer
+        for name in {name for name in names if names.count(name) > 1}:
+            reject("issuers", f"must have names of their own; {name} is there twice", names)
+        return self
+
+
+class Network(Group):
+    """What the network policies must know about the cluster around the stack."""
+
+    api_server_cidrs: tuple[Cidr, ...] = Field(min_length=1)
+    """Addresses of the API server behind the `kubernetes` Service."""
+    api_server_port: Port = 6443
+    dns_cidrs: tuple[Cidr, ...] = ()
+    """Addresses of DNS servers that are no pods, such as NodeLocal DNSCache."""
+    monitoring_namespace: Label = "monitoring"
+    """Where Prometheus scrapes from."""
+
+
+class Quota(Group):
+    """What the stack's namespace can take from its cluster."""
+
+    pods: int = Field(default=100, ge=1)
+    cpu: Text = "32"
+    memory: Size = "64Gi"
+    storage: Size = "200Gi"

@@ -1,0 +1,74 @@
+"""All settings of a stack, and what they must agree on with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import model_validator
+
+from infra.naming import RESERVED
+from infra.settings.fields import Group, Label, reject
+from infra.settings.groups import AnyPostgres, AnyRedis, Auth, Cluster, Images, Network, Quota, Store
+from infra.settings.workloads import AnyServer, Gateway
+
+
+class Settings(Group):
+    """What a stack file says."""
+
+    environment: Literal["development", "production"]
+    cluster: Cluster
+    images: Images = Images()
+    gateway: Gateway = Gateway()
+    servers: Mapping[Label, AnyServer] = {}
+    redis: AnyRedis = Store()
+    postgres: AnyPostgres = Store()
+    auth: Auth
+    network: Network
+    quota: Quota = Quota()
+
+    @property
+    def production(self) -> bool:
+        """Whether losing data or availability would hurt somebody."""
+        return self.environment == "production"
+
+    @model_validator(mode="after")
+    def _servers_fit(self) -> Settings:
+        for name, server in self.servers.items():
+            if name in RESERVED:
+                reject(f"servers.{name}", "is the name of a part of the platform; choose another", ...)
+            if server.timeout_seconds > self.gateway.timeout_seconds:
+                reject(
+                    f"servers.{name}.timeout_seconds",
+                    f"must not be more than gateway.timeout_seconds, which is {self.gateway.timeout_seconds}",
+                    server.timeout_seconds,
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _fit_for_production(self) -> Settings:
+        if not self.production:
+            return self
+        if self.auth.dev_issuer:
+            reject(
+                "auth.dev_issuer", "must be false in production: name the real issuers in auth.issuers", True
+            )
+        if not self.auth.audience.startswith("https:"):
+            reject(
+                "auth.audience",
+                "must be an https URL in production: bearer tokens travel to it",
+                self.auth.audience,
+            )
+        if self.cluster.embedded is not None:
+            reject(
+                "cluster.embedded",
+                "is one machine and not for production: name a kubeconfig context",
+                self.cluster.embedded,
+            )
+        if self.images.local or not self.images.push:
+            reject(
+                "images.push",
+                "must be true in production, with a registry that every node reaches",
+                self.images.push,
+            )
+        return self

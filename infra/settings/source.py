@@ -1,0 +1,80 @@
+"""Reads a stack's configuration: the only place that touches Pulumi's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pulumi
+from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
+from pydantic import ValidationError
+
+from infra.errors import PlatformError
+from infra.naming import PROJECT
+from infra.settings.model import Settings
+from infra.settings.problems import HIDDEN, line, lines, suggestion
+
+_HINT: Final = "Nothing was changed. Correct Pulumi.{stack}.yaml; infra/settings/ describes every key."
+
+
+def load() -> Settings:
+    """The settings of the stack that Pulumi runs.
+
+    Raises:
+        PlatformError: Some of the configuration is unknown, malformed or contradicts itself; a line for each.
+    """
+    configured: dict[str, Any] = {**get_config_env(), **CONFIG.get()}
+    secrets = frozenset(key for key in configured if is_config_secret(key))
+    return parse(pulumi.get_stack(), configured, secrets)
+
+
+def parse(stack: str, configured: Mapping[str, Any], secret: frozenset[str] = frozenset()) -> Settings:
+    """The settings in a configuration as the engine passes it.
+
+    Args:
+        stack: The stack's name.
+        configured: By full key (`mcp-platform:gateway`); a structured value is JSON text.
+        secret: Full keys of values that must not be shown.
+
+    Raises:
+        PlatformError: As `load` says.
+    """
+    problems = [problem for key in configured if (problem := _misplaced(stack, key))]
+    own = {
+        key.removeprefix(f"{PROJECT}:"): value
+        for key, value in configured.items()
+        if key.startswith(f"{PROJECT}:")
+    }
+    secret_keys = frozenset(key.removeprefix(f"{PROJECT}:") for key in secret)
+    values: dict[str, Any] = {}
+    for key, value in own.items():
+        try:
+            values[key] = _decoded(value)
+        except ValueError:
+            shown = HIDDEN if key in secret_keys else json.dumps(value)
+            problems.append(line(stack, key, shown, "must be a group of keys, but is malformed JSON"))
+    try:
+        settings = Settings.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        problems += lines(stack, error, Settings, secret_keys)
+    else:
+        if not problems:
+            return settings
+    raise PlatformError("\n".join(problems), hint=_HINT.format(stack=stack))
+
+
+def _misplaced(stack: str, key: str) -> str:
+    """What is wrong with a key's place, or nothing. Keys of other namespaces belong to providers."""
+    namespace, _, name = key.partition(":")
+    if namespace != PROJECT:
+        meant = suggestion(namespace, [PROJECT])
+        return line(stack, key, "", f"unknown namespace{meant}") if meant else ""
+    return ""
+
+
+def _decoded(value: Any) -> Any:
+    """A structured value's data; any other as it is."""
+    if isinstance(value, str) and value.lstrip()[:1] in {"{", "["}:
+        return json.loads(value)
+    return value

@@ -1,0 +1,228 @@
+"""Settings of what runs: the gateway and the tool servers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, model_validator
+
+from infra.quantities import cpu_millis, size_bytes
+from infra.settings.fields import Cidr, Cpu, EnvName, Group, Label, PinnedImage, Size, Text, Url, reject
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+DEFAULT_NODE_PORT: Final = 30080
+SECRET_NAME: Final = re.compile(r"password|passwd|secret|token|credential|private|api_?key", re.IGNORECASE)
+"""Names whose values are taken for secrets: never shown, never accepted as plain text."""
+
+_OWN_ENV: Final = re.compile(
+    r"MCP_SERVER_(NAME|VERSION)|TOOL_TIMEOUT|LOG_LEVEL|HOST|PORT|OPS_PORT|FILESYSTEM_\w+"
+)
+
+
+class Requests(Group):
+    """What a container is promised."""
+
+    cpu: Cpu = "250m"
+    memory: Size = "256Mi"
+    ephemeral_storage: Size = "64Mi"
+
+
+class Limits(Group):
+    """What a container can have at most."""
+
+    cpu: Cpu = "500m"
+    memory: Size = "512Mi"
+    ephemeral_storage: Size = "256Mi"
+
+
+class Resources(Group):
+    """A container's share of its node."""
+
+    requests: Requests = Requests()
+    limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _requests_fit(self) -> Resources:
+        for key, number in (("cpu", cpu_millis), ("memory", size_bytes), ("ephemeral_storage", size_bytes)):
+            wanted, most = getattr(self.requests, key), getattr(self.limits, key)
+            if number(wanted) > number(most):
+                reject(f"requests.{key}", f"must not be more than limits.{key}, which is {most}", wanted)
+        return self
+
+
+class Autoscaling(Group):
+    """A number of replicas that follows the load."""
+
+    min: int = Field(default=3, ge=1, le=100)
+    max: int = Field(default=10, ge=2, le=100)
+    cpu: int = Field(default=70, ge=1, le=100)
+    """Target, in percent of the request."""
+    memory: int = Field(default=80, ge=1, le=100)
+    """Target, in percent of the request."""
+
+    @model_validator(mode="after")
+    def _has_a_range(self) -> Autoscaling:
+        if self.min >= self.max:
+            reject(
+                "min",
+                f"must be below max, which is {self.max}; for a fixed number set replicas instead",
+                self.min,
+            )
+        return self
+
+
+class Scaled(Group):
+    """Something that runs as one or more equal replicas."""
+
+    replicas: int | None = Field(default=None, ge=1, le=100)
+    """A fixed number; 1 when neither this nor `autoscaling` is set."""
+    autoscaling: Autoscaling | None = None
+    disruption_budget: bool | None = None
+    """Whether drains of nodes take one pod at a time; on for two replicas or more."""
+
+    @property
+    def least(self) -> int:
+        """How many replicas there are at least."""
+        return self.autoscaling.min if self.autoscaling else self.replicas or 1
+
+    @property
+    def most(self) -> int:
+        """How many replicas there can be."""
+        return self.autoscaling.max if self.autoscaling else self.replicas or 1
+
+    @property
+    def budgeted(self) -> bool:
+        """Whether there is a disruption budget."""
+        return self.least > 1 if self.disruption_budget is None else self.disruption_budget
+
+    @model_validator(mode="after")
+    def _one_way_to_scale(self) -> Scaled:
+        if self.replicas is not None and self.autoscaling is not None:
+            reject(
+                "replicas", "must be left out where autoscaling is set: the two would fight", self.replicas
+            )
+        if self.disruption_budget and self.least == 1:
+            reject(
+                "disruption_budget", "needs two replicas or more: with one, it would block every drain", True
+            )
+        return self
+
+
+class SecretKey(Group):
+    """One key of a Kubernetes Secret that exists in the stack's namespace and is not ours."""
+
+    name: Label
+    key: Text
+
+
+class Volume(Group):
+    """Storage that outlives its pods."""
+
+    size: Size = "1Gi"
+    storage_class: Label | None = None
+    """The cluster's default class when left out."""
+
+
+class SharedVolume(Volume):
+    """Storage that several pods may mount at once."""
+
+    shared: bool = False
+    """Access mode ReadWriteMany; needs a storage class that has it, such as one of EFS or NFS."""
+
+
+class Gateway(Scaled):
+    """The one front door of MCP clients."""
+
+    expose: Literal["node-port", "load-balancer", "none"] = "none"
+    node_port: int | None = Field(default=None, ge=30000, le=32767)
+    annotations: Mapping[Text, str] = {}
+    """Of the load balancer's Service, for the cloud that makes it."""
+    client_cidrs: tuple[Cidr, ...] = Field(default=("0.0.0.0/0",), min_length=1)
+    """Networks that clients come from."""
+    timeout_seconds: int = Field(default=30, ge=1, le=3600)
+    """Of one request to a server."""
+    connections_per_server: int = Field(default=10, ge=1, le=1000)
+    allowed_hosts: tuple[Text, ...] = ()
+    """Values of the Host header that requests may have; any when left out."""
+    allowed_origins: tuple[Url, ...] = ()
+    """Web pages that browsers may call from; none when left out."""
+    log_level: LogLevel = "info"
+    resources: Resources = Resources()
+
+    @model_validator(mode="after")
+    def _exposed_one_way(self) -> Gateway:
+        if self.node_port is not None and self.expose != "node-port":
+            reject("node_port", f"has no meaning with expose: {self.expose}", self.node_port)
+        if self.annotations and self.expose != "load-balancer":
+            reject("annotations", f"have no meaning with expose: {self.expose}", dict(self.annotations))
+        return self
+
+
+class Server(Scaled):
+    """What every tool server has."""
+
+    resources: Resources = Resources()
+    env: Mapping[EnvName, str] = {}
+    secret_env: Mapping[EnvName, SecretKey] = {}
+    timeout_seconds: int = Field(default=30, ge=1, le=3600)
+    """Of one tool call."""
+    version: Text | None = None
+    """What the server reports as its version; the image's own when left out."""
+    log_level: LogLevel = "info"
+
+    @model_validator(mode="after")
+    def _environment_is_free(self) -> Server:
+        for key in (*self.env, *self.secret_env):
+            if _OWN_ENV.fullmatch(key):
+                reject(
+                    f"env.{key}",
+                    "is set by the platform from the server's other settings",
+                    self.env.get(key, ...),
+                )
+        for key in self.env:
+            if SECRET_NAME.search(key):
+                reject(f"env.{key}", "looks like a secret; refer to a Kubernetes Secret with secret_env", ...)
+            if key in self.secret_env:
+                reject(f"env.{key}", "is in secret_env, too", self.env[key])
+        return self
+
+
+class FilesystemServer(Server):
+    """Files below one volume."""
+
+    kind: Literal["filesystem"]
+    volume: SharedVolume = SharedVolume()
+    read_only: bool = False
+    max_file_bytes: int = Field(default=10 * 2**20, ge=1)
+
+    @model_validator(mode="after")
+    def _replicas_share_the_volume(self) -> FilesystemServer:
+        if self.most > 1 and not self.volume.shared:
+            reject(
+                "volume.shared",
+                f"must be true for up to {self.most} replicas: a volume that is not shared is mounted on one node only",
+                self.volume.shared,
+            )
+        return self
+
+
+class EchoServer(Server):
+    """Answers with what it was asked; for trying out a platform."""
+
+    kind: Literal["echo"]
+
+
+class CustomServer(Server):
+    """An image made elsewhere with the server kit, so it has the kit's ports, probes and settings."""
+
+    kind: Literal["custom"]
+    image: PinnedImage
+    args: tuple[str, ...] = ()
+    egress_cidrs: tuple[Cidr, ...] = ()
+    """Networks that the server's tools call, by HTTPS. None unless listed."""
+
+
+AnyServer = Annotated[FilesystemServer | EchoServer | CustomServer, Field(discriminator="kind")]
