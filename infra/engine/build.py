@@ -1,0 +1,185 @@
+"""Build the images that a stack declares and bring them to where they run.
+
+Tags are content-addressed, so an image that is already there is never built or sent again: with nothing
+changed this costs one listing. A file lock keeps concurrent builds of one machine apart.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+from infra.cluster.processes import locked
+from infra.cluster.report import Report, silent
+from infra.cluster.tools import tool
+from infra.engine.build_base import BaseImage, wanted_base
+from infra.engine.build_buildah import Buildah
+from infra.engine.build_builder import Builder
+from infra.engine.build_docker import Docker, engine_answers
+from infra.engine.build_node import NodeImages
+from infra.engine.build_settings import BuildSettings, label_arguments
+from infra.engine.build_spec import ImageSpec, image_specs
+from infra.errors import PlatformError
+
+__all__ = ["ImageSpec", "build", "image_specs", "prune"]
+
+LOCAL_PREFIX: Final = "localhost/mcp-platform/"
+"""Images with this prefix are ours to remove; anything else belongs to the user."""
+
+KEPT_PER_NAME: Final = 5
+
+_STEPS_THAT_TAKE_TIME: Final = ("RUN", "COPY", "ADD")
+
+BuilderName = Literal["auto", "buildah", "docker"]
+
+
+class HasContainerd(Protocol):
+    """An embedded cluster, as far as images go."""
+
+    @property
+    def containerd_socket(self) -> Path:
+        """The socket of the node's containerd."""
+        ...
+
+
+def build(
+    specs: Sequence[ImageSpec],
+    *,
+    builder: BuilderName = "auto",
+    load_into: HasContainerd | None = None,
+    push: bool = False,
+    report: Report = silent,
+) -> None:
+    """Have every image built, and loaded into the cluster or pushed to its registry where that is asked.
+
+    Args:
+        specs: What to build.
+        builder: `auto` takes a Docker engine where one answers, else buildah.
+        load_into: The embedded cluster whose node is to have the images.
+        push: Whether the images' registries are to have them.
+        report: Takes lines of progress.
+
+    Raises:
+        PlatformError: No builder, no base image, a step that failed, no disk space, or a place not reached.
+    """
+    settings = BuildSettings.from_environment()
+    node = _node(load_into) if load_into else None
+    if node and not push and not _absent(specs, node.refs()):
+        report(f"images: all {len(specs)} are in the cluster")
+        return
+    settings.make_folder()
+    with locked(settings.lock, report, "another build of images"):
+        work = _Work(_builder(builder, settings, report), settings, report)
+        if node:
+            work.load(_absent(specs, node.refs()), node)
+        if push:
+            work.push(specs)
+        if not node and not push:
+            work.build(specs)
+
+
+def prune(
+    keep: Collection[str],
+    *,
+    builder: BuilderName = "auto",
+    load_into: HasContainerd | None = None,
+    report: Report = silent,
+) -> list[str]:
+    """Remove old images of ours, and return their references.
+
+    Args:
+        keep: References that something may still run or roll back to. The cluster keeps exactly these.
+        builder: Whose storage to prune; it also keeps the newest `KEPT_PER_NAME` of each name.
+        load_into: The embedded cluster whose node to prune too.
+        report: Takes lines of progress.
+    """
+    settings = BuildSettings.from_environment()
+    removed: set[str] = set()
+    settings.make_folder()
+    with locked(settings.lock, report, "another build of images"):
+        if load_into:
+            node = _node(load_into)
+            old = sorted(ref for ref in node.refs() if _ours(ref) and ref not in keep)
+            node.remove(old)
+            removed.update(old)
+        chosen = _builder(builder, settings, report)
+        old = _superseded(chosen.refs(), keep)
+        chosen.remove(old)
+        removed.update(old)
+    return sorted(removed)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What happens while the lock is held."""
+
+    builder: Builder
+    settings: BuildSettings
+    report: Report
+
+    def build(self, specs: Sequence[ImageSpec]) -> None:
+        missing = _absent(specs, self.builder.refs())
+        for number, spec in enumerate(missing, 1):
+            self._build_one(spec, f"building {spec.name} [{number}/{len(missing)}]")
+
+    def load(self, specs: Sequence[ImageSpec], node: NodeImages) -> None:
+        self.build(specs)
+        for spec in specs:
+            self.report(f"loading {spec.name} into the cluster")
+            with tempfile.TemporaryDirectory(prefix="load-", dir=self.settings.folder) as folder:
+                archive = Path(folder) / "image.tar"
+                self.builder.save(spec.ref, archive)
+                node.load(archive, spec.ref)
+
+    def push(self, specs: Sequence[ImageSpec]) -> None:
+        missing = [spec for spec in specs if not self.builder.published(spec.ref)]
+        self.build(missing)
+        for spec in missing:
+            self.report(f"pushing {spec.ref}")
+            self.builder.push(spec.ref)
+
+    def _build_one(self, spec: ImageSpec, title: str) -> None:
+        self.settings.check_space()
+        self.report(title)
+        args = {**label_arguments(spec.name), **spec.build_args}
+        if base := wanted_base(spec):
+            args["BASE"] = BaseImage(base, self.builder, self.settings, self.report).ensure()
+
+        def on_step(step: str) -> None:
+            if step.startswith(_STEPS_THAT_TAKE_TIME):
+                self.report(f"{title}: {step}")
+
+        self.builder.build(spec, args, on_step)
+
+
+def _builder(name: BuilderName, settings: BuildSettings, report: Report) -> Builder:
+    if name != "buildah" and engine_answers():
+        return Docker(settings)
+    if name == "docker":
+        raise PlatformError("no Docker engine answers", hint="start one, check DOCKER_HOST, or use buildah")
+    return Buildah.prepare(settings, report)
+
+
+def _node(cluster: HasContainerd) -> NodeImages:
+    return NodeImages(tool("ctr"), cluster.containerd_socket)
+
+
+def _absent(specs: Sequence[ImageSpec], refs: Collection[str]) -> list[ImageSpec]:
+    return [spec for spec in specs if spec.ref not in refs]
+
+
+def _superseded(refs: Sequence[str], keep: Collection[str]) -> list[str]:
+    """Our images, of `refs` from new to old, that are neither kept nor among the newest of their name."""
+    by_name: dict[str, list[str]] = defaultdict(list)
+    for ref in refs:
+        if _ours(ref):
+            by_name[ref.rpartition(":")[0]].append(ref)
+    return [ref for group in by_name.values() for ref in group[KEPT_PER_NAME:] if ref not in keep]
+
+
+def _ours(ref: str) -> bool:
+    return ref.startswith(LOCAL_PREFIX) and not ref.startswith(f"{LOCAL_PREFIX}debian:")

@@ -1,0 +1,138 @@
+"""Building with buildah: no engine, no daemon, a storage of our own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from infra.cluster.report import Report
+from infra.engine.build_packages import ensure_program
+from infra.engine.build_process import CommandError, build_steps, output_of
+from infra.engine.build_settings import SEARCH_PATH, BuildSettings
+from infra.engine.build_spec import ImageSpec
+from infra.errors import PlatformError
+
+PULL_SECONDS: Final = 300
+
+
+@dataclass(frozen=True)
+class Buildah:
+    """buildah with its storage below `images/storage`; the user's default storage is never touched."""
+
+    settings: BuildSettings
+    driver: str
+
+    @classmethod
+    def prepare(cls, settings: BuildSettings, report: Report) -> Buildah:
+        """Install buildah when it is missing, and find out which storage driver works here.
+
+        Raises:
+            PlatformError: There is no buildah to be had, or no root.
+        """
+        ensure_program("buildah", ["buildah"], report)
+        if os.geteuid() != 0:
+            raise PlatformError(
+                f"images are built by root in {settings.folder}", hint="run as root, or start a Docker engine"
+            )
+        overlay = cls(settings, "overlay")
+        try:
+            overlay._run("info", what="buildah")
+        except CommandError:  # such as below another overlay, inside a container
+            return cls(settings, "vfs")
+        return overlay
+
+    @property
+    def _command(self) -> list[str]:
+        # Mount counts must not outlive a reboot, so the run folder is in /run, one for each home.
+        home = hashlib.sha256(str(self.settings.folder.resolve()).encode()).hexdigest()[:8]
+        return [
+            "buildah",
+            *("--root", str(self.settings.folder / "storage" / self.driver)),
+            *("--runroot", f"/run/mcp-platform/images-{home}"),
+            *("--storage-driver", self.driver),
+        ]
+
+    @property
+    def _env(self) -> dict[str, str]:
+        return {**os.environ, "TMPDIR": str(self.settings.folder)}
+
+    def _run(self, *arguments: str, what: str, seconds: float | None = None) -> str:
+        return output_of([*self._command, *arguments], what=what, env=self._env, seconds=seconds)
+
+    def has(self, ref: str) -> bool:
+        """Whether the image is in the storage."""
+        return ref in self.refs()
+
+    def refs(self) -> list[str]:
+        """Every named image in the storage, newest first."""
+        images: list[dict[str, Any]] = json.loads(
+            self._run("images", "--json", what="buildah images") or "[]"
+        )
+        images.sort(key=lambda image: str(image["createdatraw"]), reverse=True)
+        return [name for image in images for name in image.get("names") or []]
+
+    def label(self, ref: str, key: str) -> str:
+        """A label of an image, or nothing."""
+        return self._inspect(ref)["OCIv1"]["config"].get("Labels", {}).get(key, "")
+
+    def _inspect(self, ref: str) -> dict[str, Any]:
+        return json.loads(self._run("inspect", "--type", "image", ref, what=f"buildah inspect {ref}"))
+
+    def pull(self, ref: str) -> None:
+        """Fetch an image from its registry."""
+        self._run("pull", "--quiet", ref, what=f"pulling {ref}", seconds=PULL_SECONDS)
+
+    def import_root(self, archive: Path, ref: str, label: tuple[str, str]) -> None:
+        """Make an image of a tar archive of a root file system."""
+        what = f"importing {ref}"
+        container = self._run("from", "scratch", what=what).strip()
+        try:
+            self._run("add", "--quiet", container, str(archive), "/", what=what)
+            options = ["--cmd", "bash", "--env", f"PATH={SEARCH_PATH}", "--label", "=".join(label)]
+            self._run("config", *options, container, what=what)
+            self._run("commit", "--quiet", "--format", "docker", container, ref, what=what)
+        finally:
+            self._run("rm", container, what=what)
+
+    def build(self, spec: ImageSpec, args: dict[str, str], report: Report) -> None:
+        """Build one image; unchanged steps come from the storage."""
+        # What an earlier build that was killed left behind; nobody else builds here while we hold the lock.
+        self._run("rm", "--all", what="buildah rm")
+        bundle = self.settings.ca_bundle
+        command = [
+            *self._command,
+            *("build", "--isolation", "chroot", "--network", "host", "--pull=never", "--layers"),
+            *("--format", "docker"),  # OCI's has no HEALTHCHECK
+            *("--file", str(spec.dockerfile), "--tag", spec.ref),
+            *(word for key, value in args.items() for word in ("--build-arg", f"{key}={value}")),
+            *(("--secret", f"id=ca_bundle,src={bundle}") if bundle else ()),
+            *(("--target", spec.target) if spec.target else ()),
+            str(spec.context),
+        ]
+        what = f"image {spec.name}: building {spec.dockerfile}"
+        build_steps(command, what=what, env=self._env, on_step=report)
+
+    def save(self, ref: str, archive: Path) -> None:
+        """Write an image to a file that containerd and Docker import, under its own name."""
+        self._run("push", "--quiet", ref, f"docker-archive:{archive}:{ref}", what=f"saving {ref}")
+
+    def published(self, ref: str) -> bool:
+        """Whether the image's registry has it."""
+        try:
+            self._run("manifest", "inspect", f"docker://{ref}", what=f"asking the registry for {ref}")
+        except CommandError:
+            return False
+        return True
+
+    def push(self, ref: str) -> None:
+        """Send an image to its registry; the login is the user's own (`buildah login`)."""
+        self._run("push", "--quiet", ref, f"docker://{ref}", what=f"pushing {ref}")
+
+    def remove(self, refs: list[str]) -> None:
+        """Remove names, the images that no name is left of, and the steps kept for them."""
+        if refs:
+            self._run("rmi", "--force", *refs, what="buildah rmi")
