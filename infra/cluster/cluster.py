@@ -1,0 +1,301 @@
+"""One embedded cluster as the rest of the project sees it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from infra.cluster import certificates, cgroups, configs, images, kubeconfig, launch, preflight, status
+from infra.cluster.api import NOT_FOUND, ApiClient, ApiError
+from infra.cluster.launch import listen
+from infra.cluster.processes import locked
+from infra.cluster.publish import publish as publish_cluster
+from infra.cluster.publish import unlink_commands, withdraw
+from infra.cluster.report import Report, log_tail
+from infra.cluster.spec import (
+    DEFAULT_NAME,
+    ClusterSpec,
+    Layout,
+    check_name,
+    claim_index,
+    default_ports,
+    read_spec,
+    write_spec,
+)
+from infra.cluster.spec import home as default_home
+from infra.cluster.status import ClusterStatus
+from infra.cluster.tools import MINIMUM_FREE_BYTES as TOOLS_FREE_BYTES
+from infra.cluster.tools import Toolbox
+from infra.errors import PlatformError
+
+READY_SECONDS = 120.0
+STOP_SECONDS = 60.0
+CLEAN_SECONDS = 10.0
+DEFAULT_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
+CRASHES_THAT_COUNT = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """One embedded cluster, by name.
+
+    `home` holds what all clusters share (built programs, the register of indexes); `state` is the cluster's own
+    directory.
+    """
+
+    name: str
+    home: Path
+    state: Path
+
+    @classmethod
+    def named(
+        cls, name: str = DEFAULT_NAME, *, home: Path | None = None, state_dir: Path | None = None
+    ) -> Cluster:
+        """The cluster of this name, whether or not it was made yet; `state_dir` is the directory of such clusters."""
+        check_name(name)
+        home = home or default_home()
+        return cls(name, home, (state_dir or home / "clusters") / name)
+
+    @property
+    def layout(self) -> Layout:
+        """Where its files are."""
+        return Layout(self.state)
+
+    @property
+    def spec(self) -> ClusterSpec:
+        """Its addresses and ports; raises PlatformError when it was never made."""
+        spec = read_spec(self.layout)
+        if spec is None:
+            raise PlatformError(
+                f"there is no cluster {self.name}", hint=f"`mcpctl cluster up{_option(self.name)}` makes it"
+            )
+        return spec
+
+    @property
+    def kubeconfig(self) -> Path:
+        """A kubeconfig with the one context `mcp-<name>`."""
+        return self.layout.admin_kubeconfig
+
+    @property
+    def gateway_url(self) -> str:
+        """Where the host reaches NodePort 30080."""
+        return self.spec.gateway_url
+
+    @property
+    def containerd_socket(self) -> Path:
+        """Where images are imported (namespace k8s.io)."""
+        return self.layout.containerd_socket
+
+    @property
+    def toolbox(self) -> Toolbox:
+        """The programs that it is made of."""
+        return Toolbox(self.home)
+
+    def client(self, *, timeout: float = 10) -> ApiClient:
+        """A client of its API server, as the cluster's own administrator."""
+        return ApiClient(self.spec.api_url, self.layout.certificates, "bootstrap", timeout=timeout)
+
+    def status(self) -> ClusterStatus:
+        """What it is doing; raises PlatformError when it was never made."""
+        return status.read(self.spec, self.layout)
+
+    def up(
+        self,
+        report: Report,
+        *,
+        api_port: int | None = None,
+        gateway_port: int | None = None,
+        fsync: bool = True,
+        publish: bool = True,
+    ) -> None:
+        """Make the cluster run and wait until it is ready; does nothing to one that is.
+
+        `fsync=False` and `publish=False` (leave the user's kubeconfig and PATH alone) are for clusters of tests.
+        Raises PlatformError, before anything is changed, for a machine or ports that won't do.
+        """
+        self.layout.check()
+        preflight.check_machine(self.state, TOOLS_FREE_BYTES if self.toolbox.missing else preflight.MINIMUM_FREE_BYTES)
+        with self._commands(report):
+            if launch.running(self.layout) is None:
+                self._start(report, api_port, gateway_port, fsync=fsync)
+            else:
+                self._check_ports(api_port, gateway_port)
+            self._settle(report)
+            if publish:
+                publish_cluster(self.spec, self.layout, self.toolbox, report)
+
+    def down(self, report: Report, *, purge: bool = False) -> None:
+        """Stop the cluster; with `purge`, delete its data too, and the built programs if no other cluster is left."""
+        if not self.state.exists():
+            return
+        with self._commands(report):
+            self._stop(report)
+            if purge:
+                self._purge(report)
+
+    def _start(self, report: Report, api_port: int | None, gateway_port: int | None, *, fsync: bool) -> None:
+        spec = self._describe(api_port, gateway_port)
+        with (
+            listen(spec.api_port, "the Kubernetes API") as api,
+            listen(spec.gateway_port, "the MCP gateway") as gateway,
+        ):
+            preflight.ensure_programs(report)
+            preflight.check_kernel()
+            self.toolbox.build(report)
+            self._clean()
+            write_spec(self.layout, spec)
+            self._configure(spec, report)
+            report("starting the node")
+            launch.start(self.layout, self.toolbox.directory, api, gateway, fsync=fsync)
+
+    def _describe(self, api_port: int | None, gateway_port: int | None) -> ClusterSpec:
+        """The spec to start with: the stored one, or a new one, with the ports that were asked for."""
+        known = read_spec(self.layout)
+        if known is None:
+            index = claim_index(self.home / "indexes", self.state)
+            default_api, default_gateway = default_ports(self.name, index)
+            known = ClusterSpec(name=self.name, index=index, api_port=default_api, gateway_port=default_gateway)
+        return dataclasses.replace(
+            known, api_port=api_port or known.api_port, gateway_port=gateway_port or known.gateway_port
+        )
+
+    def _check_ports(self, api_port: int | None, gateway_port: int | None) -> None:
+        """Refuse to move the ports of a cluster that runs."""
+        spec = self.spec
+        for what, wanted, now in (
+            ("API", api_port, spec.api_port),
+            ("gateway", gateway_port, spec.gateway_port),
+        ):
+            if wanted not in (None, now):
+                raise PlatformError(
+                    f"cluster {self.name} runs with its {what} on port {now}, not {wanted}",
+                    hint=f"`mcpctl cluster down{_option(self.name)}` first",
+                )
+
+    def _configure(self, spec: ClusterSpec, report: Report) -> None:
+        report("certificates and configuration")
+        self.layout.logs.mkdir(exist_ok=True)
+        certificates.ensure(spec, self.layout)
+        kubeconfig.write_all(spec, self.layout)
+        configs.write_all(spec, self.layout, self.toolbox.directory)
+
+    def _settle(self, report: Report) -> None:
+        """Wait until the cluster is ready, giving it the sandbox image on the way."""
+        deadline = time.monotonic() + READY_SECONDS
+        client = self.client()
+        self._await("containerd", report, deadline)
+        images.ensure_pause(self.toolbox.path("ctr"), self.containerd_socket, self.toolbox.path("pause"))
+        self._await(None, report, deadline)
+        report("waiting for the node")
+        self._poll(lambda: status.is_node_ready(self.spec, self.layout, client), "the node is not ready", deadline)
+        # Pods can't be made in a namespace before its service account is there.
+        self._poll(lambda: _exists(client, DEFAULT_ACCOUNT), "there is no default service account", deadline)
+        client.close()
+
+    def _await(self, component: str | None, report: Report, deadline: float) -> None:
+        """Wait until a component, or without a name all of them, is ready; one that keeps failing ends the wait."""
+        shown = ""
+        before = {one.name: one.restarts for one in self.status().components}
+        while True:
+            state = self.status()
+            waited = [one for one in state.components if component in (None, one.name) and one.state != "ready"]
+            if state.components and not waited:
+                return
+            if not state.running:
+                raise self._failure("the cluster's supervisor ended", "supervisor")
+            for one in state.components:
+                crashes = one.restarts - before.get(one.name, 0)
+                if crashes >= CRASHES_THAT_COUNT and one.state != "ready":
+                    raise self._failure(f"{one.name} ended {crashes} times", one.name)
+            if time.monotonic() > deadline:
+                name = waited[0].name if waited else "supervisor"
+                raise self._failure(f"{name} was not ready within {READY_SECONDS:.0f} s", name)
+            line = "waiting for " + ", ".join(one.name for one in state.components if one.state != "ready")
+            if line != shown and state.components:
+                report(line)
+                shown = line
+            time.sleep(0.1)
+
+    def _poll(self, condition: Callable[[], bool], failure: str, deadline: float) -> None:
+        while not condition():
+            if time.monotonic() > deadline:
+                raise self._failure(f"{failure} after {READY_SECONDS:.0f} s", "kubelet")
+            time.sleep(0.1)
+
+    def _failure(self, message: str, component: str) -> PlatformError:
+        """An error that shows the last lines of a component's log."""
+        log = self.layout.log(component)
+        return PlatformError(
+            f"cluster {self.name}: {message}. Last lines of {log}:\n{log_tail(log)}",
+            hint=f"`mcpctl cluster status{_option(self.name)}` shows all; `mcpctl cluster down` and `up` start over",
+        )
+
+    def _stop(self, report: Report) -> None:
+        identity = launch.running(self.layout)
+        if identity is not None:
+            report("stopping the pods and the node")
+            supervisor = launch.supervisor_of(identity)
+            if supervisor is not None:
+                os.kill(supervisor, signal.SIGTERM)
+            if not identity.wait(STOP_SECONDS):
+                report("it does not end by itself; killing it")
+                identity.send(signal.SIGKILL)  # the supervisor, and so every process of the cluster, dies with it
+                identity.wait(STOP_SECONDS)
+        self._clean()
+
+    def _clean(self) -> None:
+        """Remove what a cluster that ended, however it ended, can leave: its cgroups and notes of its processes."""
+        deadline = time.monotonic() + CLEAN_SECONDS
+        while left := cgroups.remove(f"mcp-{self.name}"):
+            if time.monotonic() > deadline:
+                raise PlatformError(
+                    f"cluster {self.name}: the cgroup {left[0]} still has processes",
+                    hint=f"`cat {left[0]}/cgroup.procs` names them; end them, then try again",
+                )
+            time.sleep(0.1)
+        self.layout.process_file.unlink(missing_ok=True)
+        self.layout.status_file.unlink(missing_ok=True)
+        self.layout.containerd_socket.unlink(missing_ok=True)
+
+    def _purge(self, report: Report) -> None:
+        report("deleting the cluster's data")
+        spec = read_spec(self.layout)
+        withdraw(f"mcp-{self.name}", self.layout)
+        shutil.rmtree(self.state)
+        if spec is not None:
+            (self.home / "indexes" / str(spec.index)).unlink(missing_ok=True)
+        others = [claim for claim in (self.home / "indexes").glob("*") if claim.exists()]
+        if not others:
+            report("deleting the built programs")
+            unlink_commands(self.home)
+            shutil.rmtree(self.home / "tools", ignore_errors=True)
+            shutil.rmtree(self.home / "go", ignore_errors=True)
+
+    @contextmanager
+    def _commands(self, report: Report) -> Iterator[None]:
+        """One command at a time for this cluster."""
+        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with locked(self.layout.command_lock, report, f"another command for cluster {self.name}"):
+            yield
+
+
+def _exists(client: ApiClient, path: str) -> bool:
+    """Whether the API server has an object."""
+    try:
+        client.get(path)
+    except ApiError as error:
+        if error.status == NOT_FOUND:
+            return False
+        raise
+    return True
+
+
+def _option(name: str) -> str:
+    """How a command line names this cluster."""
+    return "" if name == DEFAULT_NAME else f" --name {name}"

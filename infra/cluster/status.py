@@ -1,0 +1,89 @@
+"""What a cluster is doing: its components as the supervisor sees them, its node as the API server sees it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.cluster.api import ApiClient
+from infra.cluster.launch import running, supervisor_of
+from infra.cluster.processes import children, inner_pid
+from infra.cluster.runner import State
+from infra.cluster.spec import ClusterSpec, Layout
+from infra.errors import PlatformError
+
+
+@dataclass(frozen=True)
+class ComponentStatus:
+    """One component; `pid` is its process number on the host."""
+
+    name: str
+    state: State
+    pid: int | None
+    restarts: int
+    log: Path
+
+
+@dataclass(frozen=True)
+class ClusterStatus:
+    """One cluster; `pid` is the process that keeps its namespaces, None when it is down."""
+
+    name: str
+    pid: int | None
+    components: list[ComponentStatus]
+    node_ready: bool
+    api_url: str
+    gateway_url: str
+
+    @property
+    def running(self) -> bool:
+        """Whether its processes run."""
+        return self.pid is not None
+
+    @property
+    def ready(self) -> bool:
+        """Whether every component is ready and the node takes pods."""
+        return self.running and self.node_ready and all(component.state == "ready" for component in self.components)
+
+
+def read(spec: ClusterSpec, layout: Layout) -> ClusterStatus:
+    """The status of a cluster that was made."""
+    identity = running(layout)
+    if identity is None:
+        return ClusterStatus(spec.name, None, [], False, spec.api_url, spec.gateway_url)
+    supervisor = supervisor_of(identity)
+    components = component_statuses(layout, supervisor) if supervisor else []
+    node_ready = is_node_ready(spec, layout)
+    return ClusterStatus(spec.name, identity.pid, components, node_ready, spec.api_url, spec.gateway_url)
+
+
+def component_statuses(layout: Layout, supervisor: int) -> list[ComponentStatus]:
+    """The supervisor's notes, with process numbers as the host has them."""
+    try:
+        conditions = json.loads(layout.status_file.read_text())
+    except FileNotFoundError:  # it has just started
+        return []
+    outside = {inner_pid(pid): pid for pid in children(supervisor)}
+    return [
+        ComponentStatus(
+            name=condition["name"],
+            state=condition["state"],
+            pid=outside.get(condition["pid"]) if condition["pid"] else None,
+            restarts=condition["restarts"],
+            log=layout.log(condition["name"]),
+        )
+        for condition in conditions
+    ]
+
+
+def is_node_ready(spec: ClusterSpec, layout: Layout, client: ApiClient | None = None) -> bool:
+    """Whether the API server answers and says that the node is ready."""
+    try:
+        client = client or ApiClient(spec.api_url, layout.certificates, "bootstrap", timeout=3)
+        node = client.get(f"/api/v1/nodes/{spec.node_name}")
+    except (OSError, http.client.HTTPException, PlatformError):
+        return False
+    conditions = node.get("status", {}).get("conditions", [])
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
