@@ -52,6 +52,10 @@ class Threads:
 
         return run_in_pool
 
+    def close(self) -> None:
+        """Wait for what is running; what is not yet running never will."""
+        self._pool.shutdown(cancel_futures=True)
+
     async def _run(self, work: Callable[[], T]) -> T:
         """Run `work` with this task's context variables (request id, span)."""
         abandoned = threading.Event()

@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from typing import Final, TypeVar
 
 from mcp.server.transport_security import TransportSecuritySettings
@@ -43,13 +44,13 @@ def run(
     try:
         settings = load(settings_class)
         health = Health()
-        server = build(settings, health)
-        configure_logging(server.name, settings.log_level)
-        logging.getLogger("mcp.server.streamable_http").setLevel(
-            logging.WARNING
-        )  # two lines a legacy request
-        app = asgi_app(server, settings, body_bytes(settings))
-        serve(app, ops_app(server.name, health, server.registry), health=health, settings=settings)
+        with closing(build(settings, health)) as server:
+            configure_logging(server.name, settings.log_level)
+            logging.getLogger("mcp.server.streamable_http").setLevel(
+                logging.WARNING
+            )  # two lines a legacy request
+            app = asgi_app(server, settings, body_bytes(settings))
+            serve(app, ops_app(server.name, health, server.registry), health=health, settings=settings)
     except (SettingsError, ServeError) as error:
         print(f"can't start: {error}", file=sys.stderr)
         sys.exit(CANT_START)

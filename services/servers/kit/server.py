@@ -6,6 +6,8 @@ arguments that the tool does not have are an error instead of being dropped.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -26,7 +28,9 @@ from services.servers.kit.settings import ServerSettings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-READ_ONLY: Final = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+READ_ONLY: Final = ToolAnnotations(
+    read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
 """For tools that change nothing and reach nothing beyond what the server holds."""
 
 _SAME_FOR_ALL: Final = CacheHint(ttl_ms=5_000, scope="public")
@@ -55,8 +59,18 @@ class ToolServer(MCPServer[Any]):
         self.registry = new_registry()
         self._timeout = settings.tool_timeout
         self._threads = Threads(settings.tool_threads)
+        self._closing = ExitStack()
         self._metrics = ToolMetrics(self.registry)
         self._tool_names = KnownNames()
+
+    def on_close(self, callback: Callable[[], None]) -> None:
+        """Have `close` call this after the last tool has ended; the last registered comes first."""
+        self._closing.callback(callback)
+
+    def close(self) -> None:
+        """Wait for the tools' threads, then give back what the server holds."""
+        self._threads.close()
+        self._closing.close()
 
     def add_tool(self, fn: Callable[..., Any], *args: Any, **options: Any) -> None:  # noqa: ANN401 - the SDK's
         """Register a tool, as the `tool()` decorator does; the other arguments are the SDK's.
@@ -108,8 +122,9 @@ class ToolServer(MCPServer[Any]):
             with anyio.fail_after(self._timeout):
                 result = await super().call_tool(name, arguments, context)
         except BaseException as error:
-            call.failed(error_type(error, known_tool=self._tool_manager.get_tool(name) is not None))
-            if isinstance(error.__cause__, ValidationError):
+            reason = error_type(error, known_tool=self._tool_manager.get_tool(name) is not None)
+            call.failed(reason)
+            if reason is ErrorType.PROTOCOL and isinstance(error.__cause__, ValidationError):
                 raise wrong_arguments(name, error.__cause__) from error.__cause__
             raise
         if isinstance(result, CallToolResult) and result.is_error:
@@ -126,9 +141,16 @@ class ToolServer(MCPServer[Any]):
         """
         try:
             with anyio.fail_after(self._timeout):
-                return await super().read_resource(uri, context)
+                found = await super().read_resource(uri, context)
         except TimeoutError:
             raise ResourceError(f"reading took longer than {self._timeout:g} s and was given up") from None
+        return found if isinstance(found, InputRequiredResult) else [_named(item) for item in found]
+
+
+def _named(item: ReadResourceContents) -> ReadResourceContents:
+    """Don't call binary contents text, as the SDK does with a resource that declares no MIME type."""
+    binary_as_text = isinstance(item.content, bytes) and item.mime_type == "text/plain"
+    return replace(item, mime_type="application/octet-stream") if binary_as_text else item
 
 
 def _refuse_unknown_arguments(tool: Tool) -> None:
