@@ -15,7 +15,8 @@ def parse_arguments(words: Sequence[str], schema: Mapping[str, Any]) -> dict[str
     A property of type string takes the text as it stands; every other value must be JSON.
 
     Raises:
-        PlatformError: a word without `=`, a name the tool does not take, a value that is not JSON, a missing name.
+        PlatformError: A word without `=`, a name the tool does not take, a value that is not JSON, or a missing
+            argument.
     """
     properties: Mapping[str, Any] = schema.get("properties", {})
     closed = schema.get("additionalProperties") is False or bool(properties)
@@ -40,7 +41,9 @@ def _value(name: str, text: str, schema: Mapping[str, Any]) -> Any:  # noqa: ANN
         return json.loads(text)
     except json.JSONDecodeError as error:
         allowed = schema.get("type", "JSON")
-        raise PlatformError(f"argument {name}={text!r} is not a value of type {allowed}: {error.msg}") from None
+        raise PlatformError(
+            f"argument {name}={text!r} is not a value of type {allowed}: {error.msg}"
+        ) from None
 
 
 def _allows(schema: Mapping[str, Any], type_: str) -> bool:

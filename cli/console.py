@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -23,10 +23,10 @@ def clock(seconds: float) -> str:
 
 
 @contextmanager
-def step(title: str) -> Iterator[Callable[[str], None]]:
+def step(title: str) -> Generator[Callable[[str], None]]:
     """Show a long step: what is being done, its latest line, and how long it has taken.
 
-    Yields a function that reports progress. On a terminal the line is redrawn; elsewhere (CI) each report is a line.
+    Yields a function that reports progress. On a terminal the line is redrawn; elsewhere each report is a line.
     """
     started = time.monotonic()
     if err.is_terminal:

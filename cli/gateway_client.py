@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -22,7 +22,7 @@ REQUEST_SECONDS = 60.0
 
 
 @asynccontextmanager
-async def connect(url: str, token: str, *, mode: str = "auto") -> AsyncIterator[Client]:
+async def connect(url: str, token: str, *, mode: str = "auto") -> AsyncGenerator[Client]:
     """A client of the gateway at `url` (without path) that presents `token`.
 
     `mode` is "auto" (2026-07-28) or "legacy" (2025-11-25).
