@@ -6,9 +6,11 @@ changed this costs one listing. A file lock keeps concurrent builds of one machi
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Protocol
@@ -21,9 +23,10 @@ from infra.engine.build_buildah import Buildah
 from infra.engine.build_builder import Builder
 from infra.engine.build_docker import Docker, engine_answers
 from infra.engine.build_node import NodeImages
-from infra.engine.build_settings import BuildSettings, label_arguments
+from infra.engine.build_settings import HOST_PLATFORM, BuildSettings, label_arguments
 from infra.engine.build_spec import ImageSpec, image_specs
 from infra.errors import PlatformError
+from infra.images.content import HASH_DIGITS, image_hash
 
 __all__ = ["ImageSpec", "build", "image_specs", "prune"]
 
@@ -32,6 +35,7 @@ LOCAL_PREFIX: Final = "localhost/mcp-platform/"
 
 KEPT_PER_NAME: Final = 5
 
+_CONTENT_HASH: Final = re.compile(f"[0-9a-f]{{{HASH_DIGITS}}}")
 _STEPS_THAT_TAKE_TIME: Final = ("RUN", "COPY", "ADD")
 
 BuilderName = Literal["auto", "buildah", "docker"]
@@ -39,6 +43,11 @@ BuilderName = Literal["auto", "buildah", "docker"]
 
 class HasContainerd(Protocol):
     """An embedded cluster, as far as images go."""
+
+    @property
+    def home(self) -> Path:
+        """Where its programs were built."""
+        ...
 
     @property
     def containerd_socket(self) -> Path:
@@ -60,15 +69,16 @@ def build(
         specs: What to build.
         builder: `auto` takes a Docker engine where one answers, else buildah.
         load_into: The embedded cluster whose node is to have the images.
-        push: Whether the images' registries are to have them.
+        push: Whether the registries are to have all images, not just those that say so.
         report: Takes lines of progress.
 
     Raises:
         PlatformError: No builder, no base image, a step that failed, no disk space, or a place not reached.
     """
     settings = BuildSettings.from_environment()
+    to_push = [spec for spec in specs if push or spec.push]
     node = _node(load_into) if load_into else None
-    if node and not push and not _absent(specs, node.refs()):
+    if node and not to_push and not _absent(specs, node.refs()):
         report(f"images: all {len(specs)} are in the cluster")
         return
     settings.make_folder()
@@ -76,10 +86,9 @@ def build(
         work = _Work(_builder(builder, settings, report), settings, report)
         if node:
             work.load(_absent(specs, node.refs()), node)
-        if push:
-            work.push(specs)
-        if not node and not push:
-            work.build(specs)
+        work.push(to_push)
+        if not node:
+            work.build([spec for spec in specs if spec not in to_push])
 
 
 def prune(
@@ -145,6 +154,8 @@ class _Work:
     def _build_one(self, spec: ImageSpec, title: str) -> None:
         self.settings.check_space()
         self.report(title)
+        _check_platforms(spec)
+        _check_contents(spec)
         args = {**label_arguments(spec.name), **spec.build_args}
         if base := wanted_base(spec):
             args["BASE"] = BaseImage(base, self.builder, self.settings, self.report).ensure()
@@ -153,7 +164,23 @@ class _Work:
             if step.startswith(_STEPS_THAT_TAKE_TIME):
                 self.report(f"{title}: {step}")
 
-        self.builder.build(spec, args, on_step)
+        with self._secrets(spec) as secrets:
+            self.builder.build(spec, args, secrets, on_step)
+        try:
+            _check_contents(spec)
+        except PlatformError:
+            self.builder.remove([spec.ref])  # its name would promise other contents
+            raise
+
+    @contextmanager
+    def _secrets(self, spec: ImageSpec) -> Generator[dict[str, Path]]:
+        """Files of the image's build secrets, and of the CA bundle that this machine's builds trust."""
+        with tempfile.TemporaryDirectory(prefix="secrets-", dir=self.settings.folder) as folder:
+            paths = {"ca_bundle": self.settings.ca_bundle} if self.settings.ca_bundle else {}
+            for key, content in spec.secrets.items():
+                paths[key] = Path(folder) / key
+                paths[key].write_text(content)
+            yield paths
 
 
 def _builder(name: BuilderName, settings: BuildSettings, report: Report) -> Builder:
@@ -165,7 +192,27 @@ def _builder(name: BuilderName, settings: BuildSettings, report: Report) -> Buil
 
 
 def _node(cluster: HasContainerd) -> NodeImages:
-    return NodeImages(tool("ctr"), cluster.containerd_socket)
+    return NodeImages(tool("ctr", home=cluster.home), cluster.containerd_socket)
+
+
+def _check_platforms(spec: ImageSpec) -> None:
+    if foreign := set(spec.platforms) - {HOST_PLATFORM}:
+        raise PlatformError(
+            f"image {spec.name}: this machine builds {HOST_PLATFORM}, not {', '.join(sorted(foreign))}",
+            hint="set images.platforms to what is built here, or let `pulumi up` build by Docker's buildx",
+        )
+
+
+def _check_contents(spec: ImageSpec) -> None:
+    """Raise PlatformError when the files are no longer those that the image is named after."""
+    tag = spec.ref.rpartition(":")[2]
+    if not _CONTENT_HASH.fullmatch(tag):
+        return
+    if tag != image_hash(spec.dockerfile, spec.context, spec.build_args):
+        raise PlatformError(
+            f"image {spec.name}: files below {spec.context} changed after the stack was evaluated",
+            hint="run this again",
+        )
 
 
 def _absent(specs: Sequence[ImageSpec], refs: Collection[str]) -> list[ImageSpec]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -98,18 +99,19 @@ class Buildah:
         finally:
             self._run("rm", container, what=what)
 
-    def build(self, spec: ImageSpec, args: dict[str, str], report: Report) -> None:
+    def build(
+        self, spec: ImageSpec, args: Mapping[str, str], secrets: Mapping[str, Path], report: Report
+    ) -> None:
         """Build one image; unchanged steps come from the storage."""
         # What an earlier build that was killed left behind; nobody else builds here while we hold the lock.
         self._run("rm", "--all", what="buildah rm")
-        bundle = self.settings.ca_bundle
         command = [
             *self._command,
             *("build", "--isolation", "chroot", "--network", "host", "--pull=never", "--layers"),
             *("--format", "docker"),  # OCI's has no HEALTHCHECK
             *("--file", str(spec.dockerfile), "--tag", spec.ref),
             *(word for key, value in args.items() for word in ("--build-arg", f"{key}={value}")),
-            *(("--secret", f"id=ca_bundle,src={bundle}") if bundle else ()),
+            *(word for key, path in secrets.items() for word in ("--secret", f"id={key},src={path}")),
             *(("--target", spec.target) if spec.target else ()),
             str(spec.context),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -35,8 +36,10 @@ class Builder(Protocol):
         """Make an image of a tar archive of a root file system."""
         ...
 
-    def build(self, spec: ImageSpec, args: dict[str, str], report: Report) -> None:
-        """Build one image with these build arguments; unchanged steps come from the cache."""
+    def build(
+        self, spec: ImageSpec, args: Mapping[str, str], secrets: Mapping[str, Path], report: Report
+    ) -> None:
+        """Build one image with these build arguments and secrets; unchanged steps come from the cache."""
         ...
 
     def save(self, ref: str, archive: Path) -> None:

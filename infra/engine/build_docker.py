@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -66,16 +67,17 @@ class Docker:
         options = [word for change in changes for word in ("--change", change)]
         _docker("import", *options, str(archive), ref, what=f"importing {ref}")
 
-    def build(self, spec: ImageSpec, args: dict[str, str], report: Report) -> None:
+    def build(
+        self, spec: ImageSpec, args: Mapping[str, str], secrets: Mapping[str, Path], report: Report
+    ) -> None:
         """Build one image; unchanged steps come from the engine's cache."""
-        bundle = self.settings.ca_bundle
         command = [
             *("docker", "build", "--progress", "plain"),
             *("--file", str(spec.dockerfile), "--tag", spec.ref),
             *(word for key, value in args.items() for word in ("--build-arg", f"{key}={value}")),
             # By name only: BuildKit takes the values from the environment and keeps them out of the image.
             *(word for name in self.settings.proxies for word in ("--build-arg", name)),
-            *(("--secret", f"id=ca_bundle,src={bundle}") if bundle else ()),
+            *(word for key, path in secrets.items() for word in ("--secret", f"id={key},src={path}")),
             *(("--target", spec.target) if spec.target else ()),
             str(spec.context),
         ]

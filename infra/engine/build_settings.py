@@ -18,6 +18,10 @@ from infra.versions import PLATFORM
 
 BaseSource = Literal["auto", "registry", "local"]
 
+HOST_PLATFORM: Final = "linux/" + {"x86_64": "amd64", "aarch64": "arm64"}.get(
+    os.uname().machine, os.uname().machine
+)
+
 SEARCH_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """PATH in the configuration of official base images."""
 

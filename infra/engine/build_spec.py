@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,9 @@ class ImageSpec:
         build_args: As the Dockerfile declares them.
         target: The stage to build; None is the last.
         ref: The full reference to produce, `REGISTRY/NAME:CONTENT_HASH`.
+        push: Whether it is to end in its registry.
+        platforms: Such as `linux/amd64`; none is the builder's own.
+        secrets: Contents of build secrets, by id; in no layer and never shown.
     """
 
     name: str
@@ -33,6 +36,9 @@ class ImageSpec:
     build_args: Mapping[str, str]
     target: str | None
     ref: str
+    push: bool = False
+    platforms: tuple[str, ...] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
 
 def image_specs(graph: Graph, *, project: Path = REPOSITORY) -> list[ImageSpec]:
@@ -73,12 +79,24 @@ def _spec(resource: Resource, stack: str, project: Path) -> ImageSpec:
         build_args={key: str(value) for key, value in args.items()},
         target=_plain(inputs.get("target"), where, "target"),
         ref=ref,
+        push=bool(_plain(inputs.get("push"), where, "push")),
+        platforms=tuple(map(str, _plain(inputs.get("platforms"), where, "platforms") or ())),
+        secrets=_secrets(inputs.get("secrets"), where),
     )
 
 
 def short_name(ref: str) -> str:
     """`gateway` of `localhost/mcp-platform/gateway:0123456789abcdef`."""
     return ref.rpartition("/")[2].partition("@")[0].partition(":")[0]
+
+
+def _secrets(value: object, where: str) -> dict[str, str]:
+    """Build secrets: marked as secrets as a whole, or each."""
+    whole = value.value if isinstance(value, Secret) else value
+    if not isinstance(whole, Mapping):
+        return {}
+    opened = {key: item.value if isinstance(item, Secret) else item for key, item in whole.items()}
+    return {str(key): str(_plain(item, where, f"secrets.{key}")) for key, item in opened.items()}
 
 
 def _location(inputs: Mapping[str, Any], key: str, where: str) -> str:
