@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from infra.cluster.components import DNS_READY_PORT
+from infra.cluster.components import DNS_PORT, DNS_READY_PORT
 from infra.cluster.spec import ClusterSpec, Layout, write_atomically
 
 PAUSE_IMAGE = "localhost/mcp-platform/pause:1"
@@ -161,17 +161,23 @@ def admission() -> dict[str, Any]:
 
 
 def corefile(spec: ClusterSpec, layout: Layout) -> str:
-    """CoreDNS: the cluster's names; any other does not exist, as pods have no way out."""
+    """CoreDNS: the cluster's names; any other does not exist, as pods have no way out.
+
+    Two server blocks, because plugins run in an order of their own, in which `template` comes before `kubernetes`.
+    """
     return f"""\
-.:53 {{
+{CLUSTER_DOMAIN}:{DNS_PORT} in-addr.arpa:{DNS_PORT} ip6.arpa:{DNS_PORT} {{
     bind {spec.node_ip}
     errors
     ready 127.0.0.1:{DNS_READY_PORT}
-    kubernetes {CLUSTER_DOMAIN} in-addr.arpa ip6.arpa {{
+    kubernetes {{
         kubeconfig {layout.kubeconfigs}/coredns.yaml {spec.context}
         ttl 5
-        fallthrough in-addr.arpa ip6.arpa
     }}
+}}
+.:{DNS_PORT} {{
+    bind {spec.node_ip}
+    errors
     template ANY ANY {{
         rcode NXDOMAIN
     }}
