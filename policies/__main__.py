@@ -1,7 +1,7 @@
 """The policy pack's process: `pulumi preview --policy-pack policies` starts it, and so does `mcpctl preview`.
 
-The only place that makes a PolicyPack, because that never returns: it prints a port and serves.
-The stack's name comes from PULUMI_STACK, or MCP_POLICY_STACK where that is set; without either, prod's rules hold.
+The only place that makes a PolicyPack, because that never returns: it prints a port and serves. The stack's
+name comes from PULUMI_STACK, or from MCP_POLICY_STACK where that is set; without either, prod's rules hold.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import os
 
 from pulumi_policy import PolicyPack
 
-from policies.pulumi_adapter import keep_secret_marks, policies
+from policies.pulumi_adapter import policies
+from policies.pulumi_values import keep_secret_marks
 from policies.rule import environment_of
 
 if __name__ == "__main__":

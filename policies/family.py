@@ -59,12 +59,12 @@ class Family:
         return declare
 
     def stack(
-        self, id_: str, title: str, severity: Severity, **facts: Unpack[Facts]
+        self, id_: str, title: str, severity: Severity, *kinds: str, **facts: Unpack[Facts]
     ) -> Callable[[StackCheck], StackCheck]:
-        """Declare a rule about all of a stack's objects together."""
+        """Declare a rule about all of a stack's objects together, those of `kinds` above all."""
 
         def declare(check: StackCheck) -> StackCheck:
-            self._add(id_, title, severity, facts, check_stack=check)
+            self._add(id_, title, severity, facts, kinds=frozenset(kinds), check_stack=check)
             return check
 
         return declare

@@ -1,8 +1,8 @@
 """The rules as Pulumi policies: a thin layer, all judgement is in `policies.rules`.
 
-Every rule about single objects is a resource policy under its own id. The SDK deserialises the whole stack anew for
-each stack policy, so those rules are grouped: one policy for the mandatory ones of each family, and one for all that
-only advise. What no rule can enforce is said aloud by policies of its own: unknown values and exemptions.
+Every rule about single objects is a resource policy under its own id. The SDK deserialises the whole stack
+anew for each stack policy, so those rules are grouped: one policy for the mandatory ones of each family, one
+for all that only advise. What no rule can enforce is said aloud by policies of its own: unknowns, exemptions.
 """
 
 from __future__ import annotations
@@ -115,58 +115,40 @@ def _results_of(args: ResourceValidationArgs, rules: list[Rule], options: Option
 
 
 def _stack_policies(environment: str) -> Iterator[StackValidationPolicy]:
-    advice: list[Rule] = []
-    everything: list[Rule] = []
+    enabled: list[Rule] = []
     for family in FAMILIES:
         rules = [rule for rule in family.rules if rule.check_stack]
-        everything += rules
-        advice += [rule for rule in rules if rule.in_environment(environment) is Enforcement.ADVISORY]
         mandatory = [rule for rule in rules if rule.in_environment(environment) is Enforcement.MANDATORY]
+        enabled += [rule for rule in rules if rule.in_environment(environment) is not Enforcement.DISABLED]
         if mandatory:
             yield _stack_policy(
                 f"{family.name}-of-stack",
                 f"{family.title}: what only the whole stack shows",
                 mandatory,
-                EnforcementLevel.MANDATORY,
                 environment,
+                EnforcementLevel.MANDATORY,
             )
     yield _stack_policy(
         "stack-advice",
         "What the whole stack shows, but no policy enforces",
-        [rule for rule in everything if rule.in_environment(environment) is not Enforcement.DISABLED],
-        EnforcementLevel.ADVISORY,
+        enabled,
         environment,
-        advising={rule.id for rule in advice},
+        EnforcementLevel.ADVISORY,
     )
 
 
 def _stack_policy(
-    name: str,
-    title: str,
-    rules: list[Rule],
-    level: EnforcementLevel,
-    environment: str,
-    advising: set[str] | None = None,
+    name: str, title: str, rules: list[Rule], environment: str, level: EnforcementLevel
 ) -> StackValidationPolicy:
-    """One policy for several whole-stack rules.
-
-    Args:
-        name: The policy's name.
-        title: Its description.
-        rules: The rules.
-        level: What a violation does.
-        environment: "dev" or "prod".
-        advising: None to report what fails; else ids of the rules whose failures are reported, and what is exempt
-            or unverifiable is reported for all.
-    """
+    """One policy for several whole-stack rules: it reports either what blocks, or everything else."""
+    mandatory = level is EnforcementLevel.MANDATORY
 
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
         stack = _stack(args)
         options = options_for(environment, rules, args.get_config())
         for rule in rules:
             for result in check_stack(rule, stack, options):
-                failed = result.status is Status.FAIL
-                if failed if advising is None else not failed or rule.id in advising:
+                if result.blocks is mandatory:
                     report(_with_id(result), result.subject.origin if result.subject else None)
 
     return StackValidationPolicy(

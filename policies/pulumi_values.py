@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
-import pulumi_policy.policy
-from pulumi_policy import proxy
+from pulumi_policy import policy, proxy
 from pulumi_policy.deserialize import deserialize_properties
 from pulumi_policy.secret import Secret as SdkSecret
 
@@ -31,19 +30,20 @@ _NOT_OBJECTS: Final = frozenset({"helm.sh", "kustomize", "yaml"})
 def keep_secret_marks() -> None:
     """Let policies see which values are secret.
 
-    The engine marks secrets on the wire, but pulumi-policy 1.21 takes the marks off before it calls a policy, except
-    for remediations. A policy could then not tell a marked Secret from a password in plain text. There is no setting
-    for it, so this replaces the one function of the SDK that unmarks (`_PolicyAnalyzerServicer.Analyze` calls it).
+    The engine marks secrets on the wire, but pulumi-policy 1.21 takes the marks off before it calls a policy,
+    except for remediations. A policy could then not tell a marked Secret from a password in plain text. There
+    is no setting for it, so this replaces the one function of the SDK that unmarks.
     """
 
     def with_marks(props: dict[str, Any], _proxy_secrets: bool = True) -> dict[str, Any]:
         return deserialize_properties(props, proxy_secrets=True)
 
-    pulumi_policy.policy.deserialize_properties = with_marks
+    sdk = cast("Any", policy)  # the function is not part of the SDK's public interface
+    sdk.deserialize_properties = with_marks
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any value of a property map
-    """Dicts and lists with `UNKNOWN` and `Secret` inside, and whole numbers as int; the SDK's proxies unwrapped."""
+    """Dicts and lists with `UNKNOWN` and `Secret` inside, whole numbers as int; no SDK proxies."""
     if isinstance(value, SdkSecret):
         return Secret(plain(value.value))
     if isinstance(value, str):

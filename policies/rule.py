@@ -104,7 +104,7 @@ class Rule:
     """One rule: exactly one of `check_object` and `check_stack` is set.
 
     Attributes:
-        kinds: Kinds the object check looks at (`Deployment.apps`); empty for every kind.
+        kinds: Kinds the rule looks at (`Deployment.apps`); empty for every kind.
         settings: Names of the `Options` fields that a user may set for this rule.
     """
 

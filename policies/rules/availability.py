@@ -47,8 +47,9 @@ def _minimum(stack: Stack, workload: KubernetesObject) -> Node:
     "min-replicas",
     "Stateless services have a replica to spare",
     Severity.HIGH,
+    "Deployment.apps",
     fix="Set spec.replicas, or the autoscaler's minReplicas, to 2 or more.",
-    references=("KSV-minimum-replicas", "kube-score: deployment-replicas"),
+    references=("kube-score: deployment-replicas"),
     dev=Enforcement.DISABLED,
     settings=("minimum_replicas",),
 )
@@ -65,6 +66,8 @@ def min_replicas(stack: Stack, options: Options) -> Findings:
     "autoscaler-owns-replicas",
     "A workload with an autoscaler doesn't set replicas itself",
     Severity.MEDIUM,
+    *_SCALED,
+    _HPA,
     fix="Remove spec.replicas: every deployment would otherwise undo the autoscaler.",
     references=("kube-score: deployment-has-hpa-no-replicas",),
 )
@@ -80,6 +83,7 @@ def autoscaler_owns_replicas(stack: Stack, _options: Options) -> Findings:
     "autoscaler-target",
     "Every autoscaler has a target in the stack",
     Severity.HIGH,
+    _HPA,
     fix="Correct spec.scaleTargetRef.",
     references=("kube-linter: dangling-horizontalpodautoscaler",),
 )
@@ -121,6 +125,8 @@ def _covers(budget: KubernetesObject, pod: Pod) -> bool | None:
     "disruption-budget",
     "Workloads with several replicas have a disruption budget",
     Severity.MEDIUM,
+    *_SCALED,
+    _PDB,
     fix="Add a PodDisruptionBudget with maxUnavailable: 1.",
     references=("kube-score: deployment-has-poddisruptionbudget",),
     dev=Enforcement.ADVISORY,
@@ -143,6 +149,7 @@ def disruption_budget(stack: Stack, _options: Options) -> Findings:
     "disruption-budget-allows",
     "Disruption budgets let a node be drained",
     Severity.HIGH,
+    _PDB,
     fix="Use maxUnavailable: 1, or a minAvailable below the number of replicas.",
     references=("kube-linter: pdb-max-unavailable", "kube-linter: pdb-min-available"),
 )
@@ -176,6 +183,7 @@ def _keeps_all(budget: KubernetesObject, minimum: Node) -> Findings:
     "disruption-budget-selects",
     "Every disruption budget covers pods of the stack",
     Severity.MEDIUM,
+    _PDB,
     fix="Make spec.selector match the labels of the pod template.",
     references=("kube-score: poddisruptionbudget-has-policy",),
 )
@@ -193,8 +201,9 @@ def disruption_budget_selects(stack: Stack, _options: Options) -> Findings:
     "spread",
     "Replicas are spread over nodes",
     Severity.MEDIUM,
+    *_SCALED,
     fix="Add topologySpreadConstraints over kubernetes.io/hostname and topology.kubernetes.io/zone.",
-    references=("kube-score: deployment-has-host-podantiaffinity", "KSV-topology-spread"),
+    references=("kube-score: deployment-has-host-podantiaffinity",),
     dev=Enforcement.DISABLED,
 )
 def spread(stack: Stack, _options: Options) -> Findings:

@@ -7,7 +7,7 @@ from typing import Final
 
 from policies.family import Family
 from policies.node import UNKNOWN, Node, first_present
-from policies.objects import BATCH_KINDS, Name, Pod, Stack, same_name
+from policies.objects import BATCH_KINDS, POD_KINDS, Name, Pod, Stack, same_name
 from policies.rule import Enforcement, Findings, Options, Severity, fail, forbid, require
 
 FAMILY: Final = Family("hardening", "Container and pod hardening")
@@ -24,7 +24,7 @@ _BINDINGS: Final = (
     "Containers can't write to their image's file system",
     Severity.HIGH,
     fix="Set securityContext.readOnlyRootFilesystem: true and mount an emptyDir where the program writes.",
-    references=("NSA C-0017", "KSV014", "CKV_K8S_22"),
+    references=("Kubescape C-0017", "KSV014", "CKV_K8S_22"),
 )
 def read_only_root_fs(pod: Pod, _options: Options) -> Findings:
     for container in pod.containers():
@@ -55,8 +55,11 @@ def high_uid(pod: Pod, _options: Options) -> Findings:
     "service-account-token",
     "Only pods whose service account has a role get its token",
     Severity.HIGH,
+    *sorted(POD_KINDS),
+    "ServiceAccount",
+    *_BINDINGS,
     fix="Set automountServiceAccountToken: false on the pod or its account, or bind a role to the account.",
-    references=("CIS 5.1.6", "NSA C-0034", "KSV036"),
+    references=("CIS 5.1.6", "Kubescape C-0034", "KSV036"),
 )
 def service_account_token(stack: Stack, _options: Options) -> Findings:
     for pod in stack.pods:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from policies.family import Family
 from policies.node import UNKNOWN, Node
 from policies.objects import KubernetesObject, Pod
-from policies.rule import Findings, Options, Severity, fail, require
+from policies.rule import Enforcement, Findings, Options, Severity, fail, require
 
 FAMILY: Final = Family("health", "Probes and graceful ends")
 
@@ -41,7 +41,7 @@ def _require_probe(subject: KubernetesObject, name: str) -> Findings:
     Severity.HIGH,
     *_SERVING,
     fix="Add a readinessProbe.",
-    references=("NSA C-0018", "CKV_K8S_9", "kube-score: pod-probes"),
+    references=("Kubescape C-0018", "CKV_K8S_9", "kube-score: pod-probes"),
 )
 def readiness_probe(subject: KubernetesObject, _options: Options) -> Findings:
     yield from _require_probe(subject, "readinessProbe")
@@ -53,7 +53,7 @@ def readiness_probe(subject: KubernetesObject, _options: Options) -> Findings:
     Severity.HIGH,
     *_SERVING,
     fix="Add a livenessProbe.",
-    references=("NSA C-0056", "CKV_K8S_8"),
+    references=("Kubescape C-0056", "CKV_K8S_8"),
 )
 def liveness_probe(subject: KubernetesObject, _options: Options) -> Findings:
     yield from _require_probe(subject, "livenessProbe")
@@ -132,6 +132,8 @@ def probe_port(subject: KubernetesObject, _options: Options) -> Findings:
     Severity.LOW,
     *_SERVING,
     fix="Set timeoutSeconds to periodSeconds or less.",
+    dev=Enforcement.ADVISORY,
+    prod=Enforcement.ADVISORY,
 )
 def probe_timeout(subject: KubernetesObject, _options: Options) -> Findings:
     for _, container in _serving_containers(subject):

@@ -11,7 +11,7 @@ from typing import Final
 
 from policies.family import Family
 from policies.node import Node
-from policies.objects import Pod, Stack
+from policies.objects import POD_KINDS, Pod, Stack
 from policies.rule import Enforcement, Findings, Options, Severity, fail, forbid
 
 FAMILY: Final = Family("images", "Container images")
@@ -56,7 +56,7 @@ def _images(pod: Pod) -> Iterator[tuple[Node, Reference]]:
     "Images have a tag other than latest, or a digest",
     Severity.HIGH,
     fix="Name a version: an untagged image, or latest, is another one tomorrow.",
-    references=("KSV013", "CKV_K8S_14", "NSA"),
+    references=("KSV013", "CKV_K8S_14"),
 )
 def image_tag(pod: Pod, _options: Options) -> Findings:
     for image, reference in _images(pod):
@@ -87,6 +87,7 @@ def image_pinned(pod: Pod, _options: Options) -> Findings:
     "image-registry",
     "Images come from an allowed registry, or are built by the stack",
     Severity.HIGH,
+    *sorted(POD_KINDS),
     fix="Use an image of an allowed registry, or add the registry to the rule's setting.",
     references=("KSV125", "Kyverno restrict-image-registries"),
     settings=("allowed_registries",),
@@ -106,6 +107,7 @@ def image_registry(stack: Stack, options: Options) -> Findings:
     "image-built-here",
     "An image tagged by content hash is one that the stack builds",
     Severity.MEDIUM,
+    *sorted(POD_KINDS),
     fix="Pin images that others build by digest: only the stack's own build guarantees what the hash means.",
     dev=Enforcement.ADVISORY,
 )

@@ -9,7 +9,7 @@ from typing import Final
 from policies.family import Family
 from policies.matching import every, matches_labels, matches_selector
 from policies.node import UNKNOWN, Node
-from policies.objects import KubernetesObject, Pod, Stack, same_name
+from policies.objects import POD_KINDS, KubernetesObject, Pod, Stack, same_name
 from policies.rule import Enforcement, Findings, Options, Severity, fail, forbid, require_any
 
 FAMILY: Final = Family("network", "Network policies and Services")
@@ -61,8 +61,9 @@ def _denies_all(policy: KubernetesObject, direction: str) -> bool | None:
     "network-default-deny",
     "Every namespace with pods denies all traffic unless a policy allows it",
     Severity.HIGH,
+    _POLICY,
     fix="Add a NetworkPolicy with podSelector: {}, policyTypes: [Ingress, Egress] and no rules.",
-    references=("CIS 5.3.2", "NSA C-0049", "NSA C-0054"),
+    references=("CIS 5.3.2", "Kubescape C-0049", "Kubescape C-0054"),
 )
 def network_default_deny(stack: Stack, _options: Options) -> Findings:
     seen: set[object] = set()
@@ -84,8 +85,10 @@ def network_default_deny(stack: Stack, _options: Options) -> Findings:
     "network-pod-covered",
     "Every pod is selected by a policy for ingress and one for egress",
     Severity.HIGH,
+    *sorted(POD_KINDS),
+    _POLICY,
     fix="Add a NetworkPolicy whose podSelector takes the pod; an unselected pod may talk to anybody.",
-    references=("NSA C-0030", "kube-score: pod-networkpolicy"),
+    references=("Kubescape C-0030", "kube-score: pod-networkpolicy"),
 )
 def network_pod_covered(stack: Stack, _options: Options) -> Findings:
     for pod in stack.pods:
@@ -102,6 +105,7 @@ def network_pod_covered(stack: Stack, _options: Options) -> Findings:
     "network-policy-selects-pods",
     "Every policy selects a pod",
     Severity.LOW,
+    _POLICY,
     fix="Correct the podSelector, or remove the policy: it protects nothing.",
     references=("kube-linter: dangling-networkpolicy",),
     dev=Enforcement.ADVISORY,
@@ -122,7 +126,7 @@ def network_policy_selects_pods(stack: Stack, _options: Options) -> Findings:
     _POLICY,
     fix="Name the peers by podSelector and namespaceSelector or a narrow ipBlock; only an exposed service "
     "may be open to everybody, on named ports.",
-    references=("NSA C-0260", "CIS 5.3.2"),
+    references=("Kubescape C-0260", "CIS 5.3.2"),
     settings=("exposed_services",),
 )
 def network_no_allow_all(subject: KubernetesObject, options: Options) -> Findings:
@@ -159,7 +163,7 @@ def _is_everybody(peer: Node) -> bool:
     Severity.CRITICAL,
     _POLICY,
     fix="Add 169.254.169.254/32 (and fd00:ec2::254/128) to ipBlock.except: it hands out credentials.",
-    references=("NSA C-0052",),
+    references=("Kubescape C-0052",),
 )
 def network_no_metadata(subject: KubernetesObject, _options: Options) -> Findings:
     for rule in subject.node.at("spec.egress").items():
@@ -214,6 +218,7 @@ def _selecting_services(stack: Stack) -> list[KubernetesObject]:
     "service-selects-pods",
     "Every Service selects pods of the stack",
     Severity.HIGH,
+    "Service",
     fix="Make spec.selector match the labels of the pod template.",
     references=("kube-score: service-targets-pod", "kube-linter: dangling-service"),
 )
@@ -229,6 +234,7 @@ def service_selects_pods(stack: Stack, _options: Options) -> Findings:
     "service-port-matches",
     "Every port of a Service leads to a port of its pods",
     Severity.HIGH,
+    "Service",
     fix="Set targetPort to the name or number of a container's port.",
 )
 def service_port_matches(stack: Stack, _options: Options) -> Findings:
@@ -256,7 +262,7 @@ def service_port_matches(stack: Stack, _options: Options) -> Findings:
     Severity.HIGH,
     "Service",
     fix="Use type ClusterIP, or add the service's name to the rule's setting.",
-    references=("KSV108", "NSA C-0256"),
+    references=("KSV108", "Kubescape C-0256"),
     settings=("exposed_services",),
 )
 def service_exposure(subject: KubernetesObject, options: Options) -> Findings:

@@ -113,7 +113,7 @@ def privileged(pod: Pod, _options: Options) -> Findings:
     "No capabilities beyond the default set",
     Severity.CRITICAL,
     fix="Remove the capability from securityContext.capabilities.add.",
-    references=("PSS baseline: Capabilities", "CIS 5.2.8"),
+    references=("PSS baseline: Capabilities", "CIS 5.2.9"),
 )
 def capabilities_baseline(pod: Pod, _options: Options) -> Findings:
     for container in pod.containers():
@@ -274,7 +274,7 @@ def _seccomp_annotations(pod: Pod) -> Findings:
     "Only sysctls that stay inside the pod",
     Severity.HIGH,
     fix="Remove the sysctl from securityContext.sysctls.",
-    references=("PSS baseline: Sysctls", "CIS 5.2"),
+    references=("PSS baseline: Sysctls"),
 )
 def sysctls(pod: Pod, options: Options) -> Findings:
     allowed = frozenset[str]().union(*(names for since, names in _SYSCTLS if options.kubernetes >= since))

@@ -130,7 +130,7 @@ def _seccomp_type(profile: Node) -> Findings:
     "Containers drop all capabilities and add at most NET_BIND_SERVICE",
     Severity.HIGH,
     fix='Set securityContext.capabilities.drop: ["ALL"] on every container and add nothing.',
-    references=("PSS restricted: Capabilities (v1.22+)", "CIS 5.2.9", "NSA: Linux capabilities"),
+    references=("PSS restricted: Capabilities (v1.22+)", "CIS 5.2.10", "NSA: Linux capabilities"),
 )
 def capabilities_drop_all(pod: Pod, options: Options) -> Findings:
     if options.kubernetes < (1, 22) or _windows_exempt(pod, options):

@@ -76,7 +76,7 @@ def rbac_no_wildcard(subject: KubernetesObject, _options: Options) -> Findings:
     Severity.CRITICAL,
     *_BINDINGS,
     fix="Bind a role that names what is needed.",
-    references=("CIS 5.1.1", "KSV111", "NSA C-0035"),
+    references=("CIS 5.1.1", "KSV111", "Kubescape C-0035"),
 )
 def rbac_no_admin(subject: KubernetesObject, _options: Options) -> Findings:
     yield from forbid(
@@ -92,7 +92,7 @@ def rbac_no_admin(subject: KubernetesObject, _options: Options) -> Findings:
     Severity.CRITICAL,
     *_ROLES,
     fix="Mount the one Secret that is needed, or name it in resourceNames with the verb get.",
-    references=("CIS 5.1.2", "KSV041", "KSV113", "NSA C-0015"),
+    references=("CIS 5.1.2", "KSV041", "KSV113", "Kubescape C-0015"),
 )
 def rbac_no_secrets(subject: KubernetesObject, _options: Options) -> Findings:
     for item in _granted(subject, "", frozenset({"secrets"}), frozenset({"get", "list", "watch"})):
@@ -131,7 +131,7 @@ def rbac_no_escalation(subject: KubernetesObject, _options: Options) -> Findings
     Severity.HIGH,
     *_ROLES,
     fix="Remove pods/exec, pods/attach, pods/portforward and nodes/proxy.",
-    references=("KSV053", "NSA C-0002", "CIS 5.1.10"),
+    references=("KSV053", "Kubescape C-0002", "CIS 5.1.10"),
 )
 def rbac_no_exec(subject: KubernetesObject, _options: Options) -> Findings:
     tunnels = frozenset(
@@ -169,7 +169,7 @@ def rbac_no_admission_config(subject: KubernetesObject, _options: Options) -> Fi
     Severity.CRITICAL,
     *_BINDINGS,
     fix="Bind to one service account.",
-    references=("CIS 5.1.7", "KSV122", "KSV123", "NSA C-0262"),
+    references=("CIS 5.1.7", "KSV122", "KSV123", "Kubescape C-0262"),
 )
 def rbac_no_everybody(subject: KubernetesObject, _options: Options) -> Findings:
     for bound in subject.node.at("subjects").items():

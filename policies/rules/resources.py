@@ -24,7 +24,7 @@ def _budgeted(pod: Pod) -> list[Node]:
     "Containers request CPU and memory",
     Severity.MEDIUM,
     fix="Set resources.requests.cpu and .memory: the scheduler and the autoscaler count on them.",
-    references=("NSA C-0004", "KSV015", "KSV016", "CKV_K8S_10", "CKV_K8S_12"),
+    references=("Kubescape C-0004", "KSV015", "KSV016", "CKV_K8S_10", "CKV_K8S_12"),
 )
 def resource_requests(pod: Pod, _options: Options) -> Findings:
     for container in _budgeted(pod):
@@ -39,7 +39,7 @@ def resource_requests(pod: Pod, _options: Options) -> Findings:
     "Containers have a memory limit",
     Severity.HIGH,
     fix="Set resources.limits.memory: without one a leak takes down its neighbours.",
-    references=("NSA C-0004", "KSV018", "CKV_K8S_13"),
+    references=("Kubescape C-0004", "KSV018", "CKV_K8S_13"),
 )
 def memory_limit(pod: Pod, _options: Options) -> Findings:
     for container in _budgeted(pod):

@@ -88,7 +88,7 @@ def _literal(name: str, node: Node) -> Findings:
     "No secret is written into a container's environment",
     Severity.CRITICAL,
     fix="Put it into a Secret and mount that as a file, or refer to it by valueFrom.secretKeyRef.",
-    references=("NSA C-0012", "CIS 5.4.1"),
+    references=("Kubescape C-0012", "CIS 5.4.1"),
 )
 def secret_in_env(pod: Pod, _options: Options) -> Findings:
     for container in pod.containers():
@@ -101,7 +101,7 @@ def secret_in_env(pod: Pod, _options: Options) -> Findings:
     "No secret is written into a command line",
     Severity.CRITICAL,
     fix="Let the program read the secret from a mounted file.",
-    references=("NSA C-0012",),
+    references=("Kubescape C-0012",),
 )
 def secret_in_args(pod: Pod, _options: Options) -> Findings:
     for container in pod.containers():
@@ -123,7 +123,7 @@ def secret_in_args(pod: Pod, _options: Options) -> Findings:
     Severity.CRITICAL,
     "ConfigMap",
     fix="Move the value to a Secret: whoever may look at the namespace reads ConfigMaps.",
-    references=("KSV109", "NSA C-0012"),
+    references=("KSV109", "Kubescape C-0012"),
 )
 def secret_in_config_map(subject: KubernetesObject, _options: Options) -> Findings:
     for field in ("data", "binaryData"):

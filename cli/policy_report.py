@@ -1,0 +1,189 @@
+"""A policy check's results for people, programs and code hosts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Final
+
+from rich.console import Console
+from rich.text import Text
+
+from cli.policy_files import Source
+from policies.evaluate import Result, Status
+from policies.objects import KubernetesObject
+from policies.rule import Enforcement, Rule, Severity
+
+_SARIF_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
+_COLORS: Final = {
+    Severity.CRITICAL: "bold red",
+    Severity.HIGH: "red",
+    Severity.MEDIUM: "yellow",
+    Severity.LOW: "cyan",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that a check found.
+
+    Attributes:
+        results: What the rules said, in their order.
+        sources: Each object and where it was read.
+        rules: How many rules were asked.
+        unchecked: How many objects there are of each kind that no rule is about.
+        skipped: Files that hold no Kubernetes objects.
+    """
+
+    results: Sequence[Result]
+    sources: Mapping[KubernetesObject, Source]
+    rules: int
+    unchecked: Mapping[str, int]
+    skipped: Sequence[str]
+
+    @property
+    def findings(self) -> int:
+        """How many results stop a deployment."""
+        return sum(result.blocks for result in self.results)
+
+    def _line(self, result: Result) -> int:
+        return self.sources[result.subject].line(result.finding.path) if result.subject else 1
+
+    def print(self, console: Console) -> None:
+        """For people: by object, then what was counted."""
+        order = {subject: number for number, subject in enumerate(self.sources)}
+        by_object = sorted(self.results, key=lambda result: order[result.subject] if result.subject else -1)
+        for subject, results in groupby(by_object, key=lambda result: result.subject):
+            title = f"{subject.label}  {subject.origin}" if subject else "the stack"
+            console.print(Text(title, style="bold"), soft_wrap=True)
+            for result in results:
+                console.print(self._describe(result), soft_wrap=True)
+        console.print(Text(self._summary()), soft_wrap=True)
+
+    def _describe(self, result: Result) -> Text:
+        kind = result.status.value if result.status is not Status.FAIL else result.rule.severity.value
+        advice = " (advice)" if result.enforcement is Enforcement.ADVISORY else ""
+        return Text.assemble(
+            "  ",
+            (kind, _COLORS[result.rule.severity] if result.status is Status.FAIL else "dim"),
+            f" {result.rule.id}{advice}: line {self._line(result)}: {result.describe()}",
+            (f"\n      {result.rule.remediation}" if result.status is Status.FAIL else "", "dim"),
+        )
+
+    def _summary(self) -> str:
+        counts = self._counts()
+        text = f"{self.rules} rules, {len(self.sources)} objects: " + ", ".join(
+            f"{number} {name}" for name, number in counts.items()
+        )
+        if self.unchecked:
+            kinds = ", ".join(f"{kind} ({number})" for kind, number in self.unchecked.items())
+            text += f"\nonly the rules about every kind know: {kinds}"
+        if self.skipped:
+            text += f"\nnot checked, no Kubernetes objects: {', '.join(self.skipped)}"
+        return text
+
+    def _counts(self) -> dict[str, int]:
+        statuses = Counter(result.status for result in self.results)
+        return {
+            "findings": self.findings,
+            "advice": statuses[Status.FAIL] - self.findings,
+            "exempt": statuses[Status.EXEMPT],
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            **self._counts(),
+            "rules": self.rules,
+            "objects": len(self.sources),
+            "unchecked": dict(self.unchecked),
+            "skipped": list(self.skipped),
+            "results": [
+                {
+                    "rule": result.rule.id,
+                    "family": result.rule.family,
+                    "severity": result.rule.severity.value,
+                    "enforcement": result.enforcement.value,
+                    "status": result.status.value,
+                    "object": result.subject.label if result.subject else "",
+                    "file": self.sources[result.subject].file if result.subject else "",
+                    "line": self._line(result),
+                    "path": result.path,
+                    "message": result.finding.message,
+                    "remediation": result.rule.remediation,
+                    **_exemption(result),
+                }
+                for result in self.results
+            ],
+        }
+
+    def as_sarif(self) -> dict[str, Any]:
+        """SARIF 2.1.0, which code hosts show beside the lines."""
+        rules = {result.rule.id: result.rule for result in self.results}
+        return {
+            "$schema": _SARIF_SCHEMA,
+            "version": "2.1.0",
+            "runs": [
+                {
+                    "tool": {
+                        "driver": {
+                            "name": "mcpctl policy",
+                            "rules": [_sarif_rule(rule) for rule in rules.values()],
+                        }
+                    },
+                    "results": [self._sarif_result(result) for result in self.results],
+                }
+            ],
+        }
+
+    def _sarif_result(self, result: Result) -> dict[str, Any]:
+        subject = f"{result.subject.label}: " if result.subject else ""
+        location = {
+            "artifactLocation": {"uri": self.sources[result.subject].file}
+            if result.subject
+            else {"uri": "."},
+            "region": {"startLine": self._line(result)},
+        }
+        suppressions = (
+            [{"kind": "inSource", "justification": result.exemption.reason}] if result.exemption else []
+        )
+        return {
+            "ruleId": result.rule.id,
+            "level": "error" if result.blocks else "warning" if result.status is Status.FAIL else "note",
+            "message": {"text": f"{subject}{result.describe()}"},
+            "locations": [{"physicalLocation": location}],
+            "suppressions": suppressions,
+        }
+
+
+def rule_facts(rule: Rule) -> dict[str, Any]:
+    """All that is known about a rule, as `mcpctl policy list --json` prints it."""
+    return {
+        "id": rule.id,
+        "family": rule.family,
+        "title": rule.title,
+        "severity": rule.severity.value,
+        "enforcement": {name: level.value for name, level in rule.enforcement.items()},
+        "scope": "stack" if rule.check_stack else "object",
+        "kinds": sorted(rule.kinds),
+        "references": list(rule.references),
+        "remediation": rule.remediation,
+        "settings": list(rule.settings),
+    }
+
+
+def _exemption(result: Result) -> dict[str, Any]:
+    if result.exemption is None:
+        return {}
+    return {"exemption": {"reason": result.exemption.reason, "until": str(result.exemption.until)}}
+
+
+def _sarif_rule(rule: Rule) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "shortDescription": {"text": rule.title},
+        "help": {"text": rule.remediation},
+        "properties": {"tags": [rule.family, *rule.references], "problem.severity": rule.severity.value},
+    }
