@@ -1,6 +1,6 @@
 """Probes. Pure.
 
-Liveness restarts a container, so it only asks whether the process itself still answers; whether what the process
+Liveness restarts a container, so it only asks whether the process itself still answers. Whether what it
 depends on is there is readiness, which takes the pod out of its Services and nothing more.
 """
 
@@ -24,7 +24,7 @@ class Probes:
 
 
 def service_probes() -> Probes:
-    """Of a service that is made with the kit: 60 s to start, out of service after 10 s, restarted after 30 s."""
+    """Of a service that is made with the kit: 60 s to start, unready after 10 s, restarted after 30 s."""
     return Probes(
         startup=v1.ProbeArgs(
             http_get=_get(STARTED_PATH), period_seconds=2, timeout_seconds=2, failure_threshold=30
@@ -49,7 +49,7 @@ def store_probes(ask: Sequence[str], port_name: str) -> Probes:
     """
     command = v1.ExecActionArgs(command=list(ask))
     return Probes(
-        startup=v1.ProbeArgs(exec_=command, period_seconds=2, timeout_seconds=5, failure_threshold=150),
+        startup=v1.ProbeArgs(exec_=command, period_seconds=5, timeout_seconds=5, failure_threshold=60),
         readiness=v1.ProbeArgs(exec_=command, period_seconds=5, timeout_seconds=5, failure_threshold=3),
         liveness=v1.ProbeArgs(
             tcp_socket=v1.TCPSocketActionArgs(port=port_name),
