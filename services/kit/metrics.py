@@ -136,6 +136,6 @@ class KnownNames:
         if len(self._names) < self._limit:
             self._names.add(name)
 
-    def label(self, name: str) -> str:
-        """`name` where it is known, else "other"."""
-        return name if name in self._names else OTHER
+    def label(self, name: str, shown: str | None = None) -> str:
+        """`shown` (or else `name`) where `name` is known; "other" where it isn't."""
+        return (shown or name) if name in self._names else OTHER

@@ -1,0 +1,110 @@
+"""The gateway's ASGI app: which path is answered by what, and what lives as long as the process."""
+
+import asyncio
+from typing import Any, Final
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from services.gateway.access import METADATA_PATH, READ_SCOPE, Access
+from services.gateway.call import Call, Era
+from services.gateway.config import Auth, GatewayConfig
+from services.gateway.discovery import Discovery, discovery_for
+from services.gateway.dispatch import routes
+from services.gateway.endpoint import McpEndpoint
+from services.gateway.errors import HttpRefusal
+from services.gateway.fleet import Fleet
+from services.gateway.forward import Forwarder
+from services.gateway.guard import Guard
+from services.gateway.lists import Lists
+from services.gateway.metrics import FleetCollector, GatewayMetrics
+from services.gateway.upstream import Upstreams
+from services.kit.asgi import Receive, Scope, Send, answer_lifespan, respond
+from services.kit.conventions import MCP_PATH
+from services.kit.health import Health
+from services.kit.logs import get_logger
+from services.kit.ops import HEALTH_PATH, answer_health
+from services.kit.version import VERSION
+
+SERVICE: Final = "gateway"
+CONFIG_PATH: Final = "/config"
+TOOLS_PATH: Final = "/tools"
+RESTART_SECONDS: Final = 5.0
+
+
+class GatewayApp:
+    """The app; discovery and connections begin with the server's lifespan and end with it."""
+
+    def __init__(self, config: GatewayConfig, health: Health, registry: CollectorRegistry) -> None:
+        """Prepare; nothing is connected to yet.
+
+        Raises:
+            DiscoveryError: discovery can't begin here.
+            KeyFileError: an issuer's key can't be used.
+        """
+        self._config = config
+        self._health = health
+        self._metrics = GatewayMetrics(registry)
+        self._fleet = Fleet(config.upstream.connections_per_server)
+        registry.register(FleetCollector(self._fleet))
+        self._guard = Guard(config)
+        self._access = Access(config.auth if isinstance(config.auth, Auth) else None)
+        self._discovery: Discovery = discovery_for(config, self._fleet, self._metrics)
+        health.add_check("discovery", self._discovery.problem)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or run the lifespan."""
+        if scope["type"] == "lifespan":
+            await answer_lifespan(receive, send, startup=self._start, shutdown=self._stop)
+        elif scope["path"] == MCP_PATH:
+            await self._mcp(scope, receive, send)
+        else:
+            await self._page(scope, send)
+
+    async def _start(self) -> None:
+        self._upstreams = Upstreams(self._config.upstream)
+        self._lists = Lists(self._fleet, self._upstreams, self._metrics, self._config)
+        forwarder = Forwarder(self._fleet, self._upstreams, self._metrics)
+        self._mcp = McpEndpoint(self._guard, self._access, routes(forwarder, self._lists), self._metrics)
+        self._discovering = asyncio.create_task(self._discover())
+
+    async def _stop(self) -> None:
+        self._discovering.cancel()
+        await asyncio.gather(self._discovering, return_exceptions=True)
+        await self._upstreams.close()
+
+    async def _discover(self) -> None:
+        """Run discovery, again should a defect end it: a fleet that is stale for ever would be worse."""
+        while True:
+            try:
+                await self._discovery.run()
+            except Exception:  # noqa: BLE001 - whatever it is, it is logged and discovery goes on
+                get_logger().exception("discovery stopped")
+                await asyncio.sleep(RESTART_SECONDS)
+
+    async def _page(self, scope: Scope, send: Send) -> None:
+        """Everything that isn't MCP; all of it is read only."""
+        try:
+            if scope["path"] == HEALTH_PATH:
+                await answer_health(send, SERVICE, self._health)
+            else:
+                await respond(send, 200, msgspec.json.encode(await self._content(scope)))
+        except HttpRefusal as refusal:
+            self._metrics.violations.labels(refusal.reason).inc()
+            body = msgspec.json.encode({"error": refusal.message})
+            await respond(send, refusal.status, body, headers=refusal.headers)
+
+    async def _content(self, scope: Scope) -> Any:  # noqa: ANN401 - any JSON
+        path = scope["path"]
+        if path in {METADATA_PATH, METADATA_PATH + MCP_PATH} and self._access.metadata:
+            return self._access.metadata
+        if path not in {CONFIG_PATH, TOOLS_PATH}:
+            raise HttpRefusal(404, "not found", reason="not_found")
+        if scope["method"] != "GET":
+            raise HttpRefusal(405, "only GET is served here", reason="method", headers=((b"allow", b"GET"),))
+        headers = self._guard.headers(scope)
+        principal = self._access.authenticate(headers.get(b"authorization"))
+        self._access.require(principal, READ_SCOPE)
+        if path == CONFIG_PATH:
+            return {"version": VERSION, **self._config.public()}
+        return await self._lists.answer(Call(0, "tools/list", {}, {}, Era.STATELESS, principal))

@@ -1,0 +1,35 @@
+"""One request of a caller, on its way through the gateway."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from services.gateway.messages import RawObject, RequestId
+from services.gateway.upstream import OnEvent
+from services.kit.tokens import Principal
+
+
+class Era(StrEnum):
+    """The two protocol generations; within the older one, revisions don't differ for us."""
+
+    STATELESS = "2026-07-28"
+    HANDSHAKE = "2025-11-25"
+
+
+@dataclass(slots=True)
+class Call:
+    """What is asked, by whom, and how the answer may be given."""
+
+    id: RequestId
+    method: str
+    params: RawObject
+    meta: RawObject
+    era: Era
+    principal: Principal
+    param_headers: dict[str, str] = field(default_factory=dict[str, str])
+    """`Mcp-Param-*`: a tool's parameters that the caller mirrored; the server checks them."""
+    on_event: OnEvent | None = None
+    """Where progress of the call goes; None when the caller takes no stream."""
+    server: str = ""
+    """Filled in on the way: which server it went to, …"""
+    target: str = ""
+    """… and the name or URI there. Both for the log."""

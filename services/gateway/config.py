@@ -1,0 +1,210 @@
+"""The gateway's configuration: what it may hold, and what it says.
+
+A YAML file; a variable `MCP_GATEWAY_<KEY>` (levels joined by `__`: `MCP_GATEWAY_LISTEN__PORT`) overrides a
+key of it. Nothing in it is secret: verification needs public keys only.
+"""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from services.gateway.names import SERVER_NAME_RULE, is_server_name
+from services.kit.conventions import DRAIN_SECONDS, MCP_PORT, OPS_PORT
+from services.kit.settings import LogLevel, Port
+
+ENV_PREFIX: Final = "MCP_GATEWAY_"
+ENV_LEVELS: Final = "__"
+NO_AUTH: Final = "none"
+LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
+MEBIBYTE: Final = 1024 * 1024
+
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be an absolute http(s) URL without query or fragment")
+    return value
+
+
+def _server_name(value: str) -> str:
+    if not is_server_name(value):
+        raise ValueError(f"must be {SERVER_NAME_RULE}")
+    return value
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+class Part(BaseModel):
+    """A mapping in which every key is known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Listen(Part):
+    """Where the gateway listens."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - a container listens for its pod; `auth: none` forbids it
+    port: Port = MCP_PORT
+    ops_port: Port = OPS_PORT
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+class Issuer(Part):
+    """Who may issue tokens. `jwks_uri` comes later."""
+
+    issuer: HttpUrl
+    public_key_file: Path
+
+
+class Auth(Part):
+    """Bearer tokens are required; they must name our audience."""
+
+    audience: HttpUrl
+    issuers: Annotated[tuple[Issuer, ...], Field(min_length=1)]
+
+
+class KubernetesDiscovery(Part):
+    """Servers are the labelled Services of a namespace. The rest is for running outside of the cluster."""
+
+    namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+    api_url: HttpUrl | None = None
+    token_file: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+    ca_file: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")
+
+
+class Discovery(Part):
+    """How servers are found."""
+
+    kubernetes: KubernetesDiscovery
+
+
+class StaticServer(Part):
+    """A server that is named by hand, and the URLs of its replicas."""
+
+    name: Annotated[str, AfterValidator(_server_name)]
+    urls: Annotated[tuple[HttpUrl, ...], Field(min_length=1)]
+
+
+class Upstream(Part):
+    """How servers are asked."""
+
+    timeout_seconds: Seconds = 30
+    """For a whole answer; for a stream, the longest silence."""
+    stream_seconds: Seconds = 300
+    """The longest that an answer may go on as a stream."""
+    connect_seconds: Seconds = 2
+    queue_seconds: Seconds = 5
+    """The longest wait for one of the server's connections."""
+    list_seconds: Seconds = 2
+    """What a server has to answer a list; who is later is named as missing."""
+    connections_per_server: Annotated[int, Field(ge=1, le=1000)] = 10
+    max_response_bytes: Annotated[int, Field(ge=1024)] = 16 * MEBIBYTE
+    probe_seconds: Seconds = 5
+    """Between two health checks of a server that is named by hand."""
+
+
+class Requests(Part):
+    """What is accepted from callers."""
+
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * MEBIBYTE
+    body_seconds: Seconds = 15
+    """For a caller to send its whole body."""
+    allowed_hosts: tuple[str, ...] | None = None
+    """Values of the Host header, with or without port. Unset: any; on loopback, this machine's names only."""
+    allowed_origins: tuple[str, ...] = ()
+    """Values of the Origin header that browsers may come from."""
+
+
+class Lists(Part):
+    """How lists are answered."""
+
+    max_ttl_ms: Annotated[int, Field(ge=0)] = 5000
+    """A list covers servers that come and go, so it is never called fresh for longer than this."""
+
+
+def _kind_of_auth(value: object) -> str:
+    return NO_AUTH if isinstance(value, str) else "tokens"
+
+
+class GatewayConfig(BaseSettings):
+    """The whole configuration."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter=ENV_LEVELS,
+        env_ignore_empty=True,
+    )
+
+    listen: Listen = Listen()
+    auth: Annotated[
+        Annotated[Literal["none"], Tag(NO_AUTH)] | Annotated[Auth, Tag("tokens")],
+        Discriminator(_kind_of_auth),
+    ]
+    discovery: Discovery | None = None
+    servers: tuple[StaticServer, ...] = ()
+    upstream: Upstream = Upstream()
+    requests: Requests = Requests()
+    lists: Lists = Lists()
+    log_level: LogLevel = "info"
+    drain_seconds: Annotated[int, Field(ge=0, le=3600)] = DRAIN_SECONDS
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the base class names it
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file (whose content are the init arguments)."""
+        return env_settings, init_settings
+
+    @field_validator("servers")
+    @classmethod
+    def _distinct(cls, servers: tuple[StaticServer, ...]) -> tuple[StaticServer, ...]:
+        names = [server.name for server in servers]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"{name!r} is there twice; every server needs a name of its own")
+        return servers
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.auth == NO_AUTH and not self.listen.is_loopback:
+            raise ValueError(
+                f"auth: none is allowed where only this machine can connect, but listen.host is "
+                f"{self.listen.host!r}; set it to 127.0.0.1 or configure auth.audience and auth.issuers"
+            )
+        if (self.discovery is None) == (not self.servers):
+            raise ValueError("exactly one of 'discovery' and 'servers' is needed")
+        return self
+
+    def public(self) -> dict[str, Any]:
+        """The effective settings as JSON data."""
+        return self.model_dump(mode="json")

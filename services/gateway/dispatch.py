@@ -1,0 +1,47 @@
+"""Which method is answered by what, in which protocol generation, and which scope it needs."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from services.gateway import own_methods
+from services.gateway.access import CALL_SCOPE, READ_SCOPE
+from services.gateway.call import Call, Era
+from services.gateway.errors import METHOD_NOT_FOUND, RpcError
+from services.gateway.forward import Forwarder
+from services.gateway.lists import LISTS, Lists
+from services.gateway.messages import RawObject
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How one method is answered; the result is written as 2026-07-28 has it."""
+
+    answer: Callable[[Call], Awaitable[RawObject]]
+    scope: str | None = None
+    """None: any valid token will do."""
+    eras: frozenset[Era] = frozenset(Era)
+
+
+def routes(forwarder: Forwarder, lists: Lists) -> Mapping[str, Route]:
+    """The whole method table."""
+    return {
+        "server/discover": Route(own_methods.discover, eras=frozenset({Era.STATELESS})),
+        "initialize": Route(own_methods.initialize, eras=frozenset({Era.HANDSHAKE})),
+        "ping": Route(own_methods.ping, eras=frozenset({Era.HANDSHAKE})),
+        **{method: Route(lists.answer, READ_SCOPE) for method in LISTS},
+        "resources/read": Route(forwarder.forward, READ_SCOPE),
+        "prompts/get": Route(forwarder.forward, READ_SCOPE),
+        "tools/call": Route(forwarder.forward, CALL_SCOPE),
+    }
+
+
+def route_for(table: Mapping[str, Route], method: str, era: Era) -> Route:
+    """The method's route.
+
+    Raises:
+        RpcError: there is no such method in the caller's generation.
+    """
+    route = table.get(method)
+    if route is None or era not in route.eras:
+        raise RpcError(METHOD_NOT_FOUND, "Method not found", {"method": method[:200]})
+    return route

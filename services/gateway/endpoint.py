@@ -1,0 +1,160 @@
+"""The MCP endpoint: a POST from first byte to access log."""
+
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import structlog
+
+from services.gateway.access import Access
+from services.gateway.answer import Answer
+from services.gateway.call import Call, Era
+from services.gateway.disconnect import CancelOnDisconnect
+from services.gateway.dispatch import Route, route_for
+from services.gateway.eras import era_of, for_caller, meta_of
+from services.gateway.errors import INTERNAL_ERROR, HttpRefusal, RpcError
+from services.gateway.guard import ClientGoneError, Guard, takes_stream
+from services.gateway.messages import RequestId, decode_request, error_bytes, result_bytes
+from services.gateway.metrics import GatewayMetrics
+from services.kit.asgi import Receive, Scope, Send
+from services.kit.logs import bind_request, get_logger
+from services.kit.metrics import OTHER
+from services.kit.tokens import Principal
+
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_CLIENT_CLOSED: Final = 499
+"""What proxies log when the caller left before the answer; never sent."""
+
+
+@dataclass(slots=True)
+class Record:
+    """What the access log and the metrics say about a request."""
+
+    status: int = 0
+    method: str = ""
+    era: str = ""
+    subject: str | None = None
+    server: str = ""
+    target: str = ""
+    error: str | None = None
+    id: RequestId | None = None
+
+
+class McpEndpoint:
+    """Answers POSTs on `/mcp`."""
+
+    def __init__(
+        self, guard: Guard, access: Access, table: Mapping[str, Route], metrics: GatewayMetrics
+    ) -> None:
+        self._guard = guard
+        self._access = access
+        self._table = table
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; whatever goes wrong in it becomes a JSON-RPC error."""
+        began = time.perf_counter()
+        record = Record()
+        request_id = _request_id(scope)
+        structlog.contextvars.clear_contextvars()
+        bind_request(request_id)
+        answer = Answer(send, ((b"x-request-id", request_id.encode()),))
+        try:
+            await self._answer(scope, receive, answer, record)
+        except HttpRefusal as refusal:
+            record.error = refusal.reason
+            self._metrics.violations.labels(refusal.reason).inc()
+            body = error_bytes(record.id, RpcError(refusal.code, refusal.message))
+            await answer.finish(refusal.status, body, refusal.headers)
+        except RpcError as error:
+            record.error = str(error.code)
+            status = 200 if record.era == Era.HANDSHAKE else error.http_status
+            await answer.finish(status, error_bytes(record.id, error))
+        except ClientGoneError:
+            record.error = "client_gone"
+            answer.status = _CLIENT_CLOSED
+        except Exception:  # noqa: BLE001 - a defect of ours: logged, and never a traceback to the caller
+            get_logger().exception("request failed")
+            record.error = "internal"
+            if not answer.finished:
+                await answer.finish(500, error_bytes(record.id, RpcError(INTERNAL_ERROR, "internal error")))
+        finally:
+            record.status = answer.status
+            self._record(record, time.perf_counter() - began)
+
+    async def _answer(self, scope: Scope, receive: Receive, answer: Answer, record: Record) -> None:
+        if scope["method"] != "POST":
+            raise HttpRefusal(
+                405, "only POST is served here", reason="method", headers=((b"allow", b"POST"),)
+            )
+        headers = self._guard.headers(scope)
+        principal = self._access.authenticate(headers.get(b"authorization"))
+        record.subject = principal.subject
+        streams = takes_stream(headers)
+        body = await self._guard.body(headers, receive)
+        call = self._read(body, headers, principal, record)
+        if call is None:
+            await answer.finish(202, b"")
+            return
+        route = route_for(self._table, call.method, call.era)
+        if route.scope is not None:
+            self._access.require(principal, route.scope)
+        if streams:
+            call.on_event = answer.event
+        try:
+            async with CancelOnDisconnect(receive):
+                result = for_caller(call.era, await route.answer(call))
+                await answer.finish(200, result_bytes(call.id, result))
+        finally:
+            record.server, record.target = call.server, call.target
+
+    def _read(
+        self, body: bytes, headers: dict[bytes, bytes], principal: Principal, record: Record
+    ) -> Call | None:
+        """The call that a body holds; None for a notification, of which none concerns us."""
+        request = decode_request(body)
+        params = request.params if isinstance(request.params, dict) else {}
+        record.method = request.method
+        if isinstance(request.id, msgspec.UnsetType):
+            return None
+        record.id = request.id
+        era = era_of(request, params, headers)
+        record.era = era
+        meta = meta_of(params) or {}
+        return Call(request.id, request.method, params, meta, era, principal, _param_headers(headers))
+
+    def _record(self, record: Record, seconds: float) -> None:
+        method = record.method if record.method in self._table else OTHER
+        self._metrics.requests.labels(method, record.era or "none", str(record.status)).inc()
+        self._metrics.durations.labels(method).observe(seconds)
+        get_logger().info(
+            "request",
+            method=record.method[:100],
+            era=record.era,
+            user=record.subject,
+            server=record.server,
+            name=record.target[:200],
+            status=record.status,
+            outcome=record.error or "ok",
+            duration_ms=round(seconds * 1000, 2),
+        )
+
+
+def _request_id(scope: Scope) -> str:
+    """The caller's `X-Request-Id` where it is harmless to log, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return value.decode()
+    return secrets.token_hex(8)
+
+
+def _param_headers(headers: dict[bytes, bytes]) -> dict[str, str]:
+    return {
+        name.decode(): value.decode("latin-1")
+        for name, value in headers.items()
+        if name.startswith(b"mcp-param-")
+    }

@@ -1,0 +1,78 @@
+"""The servers that are there now and the endpoints (replicas) of each."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from services.kit.logs import get_logger
+
+REST_SECONDS: Final = 5.0
+"""How long an endpoint that refused a connection is the last choice."""
+
+_turns = itertools.count()
+
+
+@dataclass(slots=True, eq=False)
+class Endpoint:
+    """One replica of a server."""
+
+    url: str
+    in_flight: int = 0
+    last_turn: int = -1
+    resting_until: float = 0.0
+
+    def rest(self) -> None:
+        """Prefer other replicas for a while: this one can't be connected to."""
+        self.resting_until = time.monotonic() + REST_SECONDS
+
+
+class Server:
+    """A server by name, its ready endpoints, and how many requests to it may run at once."""
+
+    def __init__(self, name: str, connections: int) -> None:
+        self.name = name
+        self.endpoints: dict[str, Endpoint] = {}
+        self.slots = asyncio.Semaphore(connections)
+
+    def pick(self, excluded: Collection[Endpoint] = ()) -> Endpoint | None:
+        """The replica with the least requests in flight, in turn among equals; None when none is left."""
+        now = time.monotonic()
+        candidates = [endpoint for endpoint in self.endpoints.values() if endpoint not in excluded]
+        if not candidates:
+            return None
+        best = min(candidates, key=lambda it: (it.resting_until > now, it.in_flight, it.last_turn))
+        best.last_turn = next(_turns)
+        return best
+
+    def set_endpoints(self, urls: Collection[str]) -> None:
+        """Make `urls` the ready endpoints; those that stay keep their state."""
+        self.endpoints = {url: self.endpoints.get(url) or Endpoint(url) for url in sorted(urls)}
+
+
+class Fleet:
+    """All servers; a discovery keeps it up to date, requests read it."""
+
+    def __init__(self, connections_per_server: int) -> None:
+        self._connections = connections_per_server
+        self.servers: dict[str, Server] = {}
+
+    def get(self, name: str) -> Server | None:
+        """The server of that name, if there is one."""
+        return self.servers.get(name)
+
+    def replace(self, found: Mapping[str, Collection[str]]) -> None:
+        """Make `found` (server name → URLs of its ready endpoints, maybe none) what is there."""
+        servers: dict[str, Server] = {}
+        for name in sorted(found):
+            server = self.servers.get(name) or Server(name, self._connections)
+            before = set(server.endpoints)
+            server.set_endpoints(found[name])
+            servers[name] = server
+            if before != set(server.endpoints) or name not in self.servers:
+                get_logger().info("server changed", server=name, endpoints=sorted(server.endpoints))
+        for name in self.servers.keys() - servers.keys():
+            get_logger().info("server gone", server=name)
+        self.servers = servers

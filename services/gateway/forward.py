@@ -1,0 +1,97 @@
+"""tools/call, prompts/get and resources/read: found by the name's prefix, passed to that server, and back."""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from services.gateway.call import Call
+from services.gateway.eras import NAMING_PARAMETER
+from services.gateway.errors import INVALID_PARAMS, RpcError, UpstreamError
+from services.gateway.fleet import Fleet, Server
+from services.gateway.messages import DECODE_ERRORS, Incoming, RawObject, decode_text
+from services.gateway.metrics import GatewayMetrics
+from services.gateway.names import qualify, split, split_uri
+from services.gateway.questions import question
+from services.gateway.results import qualify_result
+from services.gateway.upstream import Question, Upstreams
+from services.kit.metrics import ErrorType
+
+_SPLIT: Final[dict[str, Callable[[str], tuple[str, str]]]] = {
+    "tools/call": split,
+    "prompts/get": split,
+    "resources/read": split_uri,
+}
+_KIND: Final = {"tools/call": "tool", "prompts/get": "prompt", "resources/read": "resource"}
+
+
+class Forwarder:
+    """Sends calls to the server that they name."""
+
+    def __init__(self, fleet: Fleet, upstreams: Upstreams, metrics: GatewayMetrics) -> None:
+        self._fleet = fleet
+        self._upstreams = upstreams
+        self._metrics = metrics
+
+    async def forward(self, call: Call) -> RawObject:
+        """The server's result, its URIs qualified.
+
+        Raises:
+            RpcError: the name is unknown, the server can't be asked, or it answered with an error.
+        """
+        parameter = NAMING_PARAMETER[call.method]
+        server, name = self._find(call, parameter)
+        asked = question(call, {parameter: name}, name=name)
+        if call.method == "tools/call":
+            reply = await self._call_tool(server, name, asked)
+        else:
+            reply = await self._upstreams.ask(server, asked)
+        result = _result(reply)
+        try:
+            qualify_result(call.method, server.name, result)
+        except DECODE_ERRORS:
+            raise UpstreamError(
+                server.name, ErrorType.BAD_RESPONSE, "answered with a result that isn't of its method's shape"
+            ) from None
+        return result
+
+    def _find(self, call: Call, parameter: str) -> tuple[Server, str]:
+        try:
+            qualified = decode_text(call.params[parameter])
+        except (KeyError, *DECODE_ERRORS):
+            raise RpcError(
+                INVALID_PARAMS, f"{call.method} needs the parameter {parameter!r} (text)"
+            ) from None
+        server_name, name = _SPLIT[call.method](qualified)
+        server = self._fleet.get(server_name)
+        if server is None or not name:
+            raise RpcError(INVALID_PARAMS, f"Unknown {_KIND[call.method]}: {qualified[:200]}")
+        call.server, call.target = server.name, name
+        return server, name
+
+    async def _call_tool(self, server: Server, tool: str, asked: Question) -> Incoming:
+        qualified = qualify(server.name, tool)
+        known = self._metrics.known_tools
+        with self._metrics.tools.call(server.name, known.label(qualified, tool)) as measured:
+            try:
+                reply = await self._upstreams.ask(server, asked)
+            except UpstreamError as error:
+                measured.failed(error.kind)
+                raise
+            if not isinstance(reply.result, dict):
+                measured.failed(ErrorType.PROTOCOL)
+            elif bytes(reply.result.get("isError", b"")) == b"true":
+                measured.failed(ErrorType.TOOL)
+            else:
+                known.admit(qualified)
+                measured.tool = tool
+        return reply
+
+
+def _result(reply: Incoming) -> RawObject:
+    if isinstance(reply.result, dict):
+        return reply.result
+    error = reply.error
+    assert error  # noqa: S101 - `Upstreams.ask` returns only responses; this tells the type checker
+    data = error.data if isinstance(error.data, msgspec.Raw) else None
+    raise RpcError(error.code, error.message, data)

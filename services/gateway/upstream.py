@@ -1,0 +1,250 @@
+"""Asks a server: one POST of protocol 2026-07-28, whatever the caller speaks.
+
+The pool is a semaphore per server, so that a slow one can't take connections from the others. A request goes
+to the replica with the least in flight. It goes to another one only when that is safe: the connection was
+refused, so nothing was sent; or the connection broke and the method may be repeated.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import aiohttp
+
+from services.gateway import sse
+from services.gateway.config import Upstream as UpstreamSettings
+from services.gateway.errors import UNSUPPORTED_PROTOCOL_VERSION, UpstreamError
+from services.gateway.fleet import Endpoint, Server
+from services.gateway.messages import DECODE_ERRORS, Incoming, RequestId, decode_incoming
+from services.kit.logs import get_logger
+from services.kit.metrics import ErrorType
+
+IDLE_SECONDS: Final = 30
+"""How long an unused connection is kept: less than servers do, lest they close it just as we use it."""
+
+PROTOCOL_VERSION: Final = "2026-07-28"
+JSON_TYPE: Final = "application/json"
+STREAM_TYPE: Final = "text/event-stream"
+
+OnEvent = Callable[[bytes | None], Awaitable[None]]
+"""Gets each notification of a stream (JSON), or None for a sign of life."""
+
+
+@dataclass(slots=True)
+class Question:
+    """A request for a server, ready to send."""
+
+    id: RequestId
+    body: bytes
+    headers: dict[str, str]
+    repeatable: bool = False
+    """Whether it may be sent again when it is unknown if the first was carried out."""
+    seconds: float | None = None
+    """Deadline of its own instead of the settings'."""
+    on_event: OnEvent | None = None
+    tried: list[Endpoint] = field(default_factory=list)
+
+
+class ConnectionBrokenError(Exception):
+    """The connection ended without an answer; whether the request was carried out is unknown."""
+
+
+class Upstreams:
+    """The client side of the gateway; lives as long as the event loop."""
+
+    def __init__(self, settings: UpstreamSettings) -> None:
+        self._settings = settings
+        self._session = aiohttp.ClientSession(
+            # The limit is each server's own, by its semaphore.
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS),
+            # One caller's cookies must not reach a server in another's request.
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(
+                sock_connect=settings.connect_seconds, sock_read=settings.timeout_seconds
+            ),
+            auto_decompress=False,
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    async def ask(self, server: Server, question: Question) -> Incoming:
+        """The server's response, be it a result or a JSON-RPC error.
+
+        Raises:
+            UpstreamError: there is no proper response.
+        """
+        seconds = question.seconds or self._settings.timeout_seconds
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(seconds) as deadline, self._slot(server):
+                return await self._ask_any(server, question, deadline)
+        except TimeoutError:
+            waited = time.monotonic() - began
+            raise UpstreamError(
+                server.name, ErrorType.TIMEOUT, f"didn't answer within {waited:.1f} s"
+            ) from None
+
+    @contextlib.asynccontextmanager
+    async def _slot(self, server: Server) -> AsyncGenerator[None]:
+        slots = server.slots
+        if slots.locked():
+            try:
+                async with asyncio.timeout(self._settings.queue_seconds):
+                    await slots.acquire()
+            except TimeoutError:
+                raise UpstreamError(server.name, ErrorType.UNAVAILABLE, "has no free connection") from None
+        else:
+            await slots.acquire()
+        try:
+            yield
+        finally:
+            slots.release()
+
+    async def _ask_any(self, server: Server, question: Question, deadline: asyncio.Timeout) -> Incoming:
+        while endpoint := server.pick(question.tried):
+            question.tried.append(endpoint)
+            endpoint.in_flight += 1
+            try:
+                return await self._ask_one(server, endpoint, question, deadline)
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+                endpoint.rest()
+                _log_failure("can't connect", server, endpoint, error)
+            except ConnectionBrokenError as error:
+                _log_failure("connection broke", server, endpoint, error)
+                if not question.repeatable:
+                    raise UpstreamError(
+                        server.name,
+                        ErrorType.UNAVAILABLE,
+                        "broke the connection; the call may have been carried out",
+                    ) from None
+            finally:
+                endpoint.in_flight -= 1
+        problem = "can't be reached" if question.tried else "has no ready replica"
+        raise UpstreamError(server.name, ErrorType.UNAVAILABLE, problem)
+
+    async def _ask_one(
+        self, server: Server, endpoint: Endpoint, question: Question, deadline: asyncio.Timeout
+    ) -> Incoming:
+        try:
+            async with self._session.post(
+                endpoint.url, data=question.body, headers=question.headers, allow_redirects=False
+            ) as response:
+                return await self._response(server, response, question, deadline)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            raise
+        except aiohttp.SocketTimeoutError:
+            raise TimeoutError from None
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            raise ConnectionBrokenError(str(error)) from None
+        except (aiohttp.ClientError, ValueError) as error:
+            _log_failure("no proper HTTP", server, endpoint, error)
+            raise UpstreamError(
+                server.name, ErrorType.BAD_RESPONSE, "didn't answer with proper HTTP"
+            ) from None
+
+    async def _response(
+        self, server: Server, response: aiohttp.ClientResponse, question: Question, deadline: asyncio.Timeout
+    ) -> Incoming:
+        kind = response.content_type
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise _bad(server, "answered compressed, which wasn't asked for")
+        if kind == STREAM_TYPE and response.ok:
+            if question.seconds is None:
+                deadline.reschedule(asyncio.get_running_loop().time() + self._settings.stream_seconds)
+            return await self._last_of_stream(server, response, question)
+        if kind != JSON_TYPE:
+            raise _bad(server, f"answered HTTP {response.status} with {kind}")
+        message = _decode(server, await self._read(server, response))
+        if not _answers(message, question):
+            raise _bad(server, f"answered HTTP {response.status} without a JSON-RPC response")
+        if message.error and message.error.code == UNSUPPORTED_PROTOCOL_VERSION:
+            # Passed on, it would tell the caller that the gateway doesn't speak the caller's version.
+            raise _bad(server, f"doesn't speak protocol {PROTOCOL_VERSION}")
+        return message
+
+    async def _read(self, server: Server, response: aiohttp.ClientResponse) -> bytes:
+        limit = self._settings.max_response_bytes
+        length = response.content_length
+        if length is not None and length <= limit:
+            return await response.read()
+        chunks: list[bytes] = []
+        size = length or 0
+        if size <= limit:
+            async for chunk in response.content.iter_any():
+                size += len(chunk)
+                chunks.append(chunk)
+                if size > limit:
+                    break
+        if size > limit:
+            response.close()
+            raise _bad(server, f"answered with more than {limit} bytes")
+        return b"".join(chunks)
+
+    async def _last_of_stream(
+        self, server: Server, response: aiohttp.ClientResponse, question: Question
+    ) -> Incoming:
+        reader = sse.EventReader(self._settings.max_response_bytes)
+        async for chunk in response.content.iter_any():
+            try:
+                events = reader.feed(chunk)
+            except sse.EventTooLargeError:
+                response.close()
+                limit = self._settings.max_response_bytes
+                raise _bad(server, f"sent an event of more than {limit} bytes") from None
+            for data in events:
+                message = _decode(server, data)
+                if _answers(message, question):
+                    response.close()
+                    return message
+                if message.method is None or message.id is not None:
+                    raise _bad(server, "sent a message that 2026-07-28 doesn't allow in a stream")
+                if question.on_event:
+                    await question.on_event(data)
+            if not events and question.on_event:
+                await question.on_event(None)
+        raise ConnectionBrokenError("the stream ended without a response")
+
+
+def _answers(message: Incoming, question: Question) -> bool:
+    """Whether it is the response to this very question (an error may lack the id)."""
+    if isinstance(message.result, dict):
+        return message.id == question.id
+    return bool(message.error) and message.id in {question.id, None}
+
+
+def _decode(server: Server, data: bytes) -> Incoming:
+    try:
+        return decode_incoming(data)
+    except DECODE_ERRORS:
+        raise _bad(server, "answered with something that isn't JSON-RPC") from None
+
+
+def _bad(server: Server, message: str) -> UpstreamError:
+    return UpstreamError(server.name, ErrorType.BAD_RESPONSE, message)
+
+
+def _log_failure(what: str, server: Server, endpoint: Endpoint, error: Exception) -> None:
+    get_logger().warning(
+        what, server=server.name, endpoint=endpoint.url, reason=f"{type(error).__name__}: {error}"
+    )
+
+
+def upstream_headers(method: str, name: str | None, extra: Mapping[str, str]) -> dict[str, str]:
+    """The headers of a 2026-07-28 request; `name` is already encoded for a header."""
+    headers = {
+        "Content-Type": JSON_TYPE,
+        "Accept": f"{JSON_TYPE}, {STREAM_TYPE}",
+        "Accept-Encoding": "identity",
+        "MCP-Protocol-Version": PROTOCOL_VERSION,
+        "Mcp-Method": method,
+        **extra,
+    }
+    if name is not None:
+        headers["Mcp-Name"] = name
+    return headers
