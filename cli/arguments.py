@@ -15,7 +15,7 @@ def parse_arguments(words: Sequence[str], schema: Mapping[str, Any]) -> dict[str
     A property of type string takes the text as it stands; every other value must be JSON.
 
     Raises:
-        PlatformError: A word without `=`, a name the tool does not take, a value that is not JSON, or a missing
+        PlatformError: A word without `=`, an unknown name, a value that is not JSON, or a missing
             argument.
     """
     properties: Mapping[str, Any] = schema.get("properties", {})

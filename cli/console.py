@@ -26,7 +26,7 @@ def clock(seconds: float) -> str:
 def step(title: str) -> Generator[Callable[[str], None]]:
     """Show a long step: what is being done, its latest line, and how long it has taken.
 
-    Yields a function that reports progress. On a terminal the line is redrawn; elsewhere each report is a line.
+    Yields a function that reports progress. On a terminal the line is redrawn, elsewhere a report is a line.
     """
     started = time.monotonic()
     if err.is_terminal:
