@@ -15,7 +15,9 @@ from infra.cluster.spec import DEFAULT_NAME
 
 app = typer.Typer(help="The embedded Kubernetes, for machines that have no other.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Option("--name", help="Which cluster; each has its own data, addresses and ports.")]
+Name = Annotated[
+    str, typer.Option("--name", help="Which cluster; each has its own data, addresses and ports.")
+]
 
 
 @app.command()
@@ -37,7 +39,8 @@ def up(
 def down(
     name: Name = DEFAULT_NAME,
     purge: Annotated[
-        bool, typer.Option("--purge", help="Delete its data too, and the built programs with the last cluster.")
+        bool,
+        typer.Option("--purge", help="Delete its data too, and the built programs with the last cluster."),
     ] = False,
 ) -> None:
     """Stop the cluster; its data stays unless --purge is given."""
@@ -53,7 +56,9 @@ def status(
     """Show every component of the cluster; exit code 1 unless it is ready."""
     found = Cluster.named(name).status()
     if as_json:
-        out.print_json(json.dumps({**asdict(found), "running": found.running, "ready": found.ready}, default=str))
+        out.print_json(
+            json.dumps({**asdict(found), "running": found.running, "ready": found.ready}, default=str)
+        )
     else:
         show(found)
     if not found.ready:
@@ -68,7 +73,9 @@ def show(found: ClusterStatus) -> None:
     table = Table("component", "state", "pid", "restarts", "log", box=None)
     for one in found.components:
         colour = "green" if one.state == "ready" else "yellow"
-        table.add_row(one.name, f"[{colour}]{one.state}[/]", str(one.pid or ""), str(one.restarts), str(one.log))
+        table.add_row(
+            one.name, f"[{colour}]{one.state}[/]", str(one.pid or ""), str(one.restarts), str(one.log)
+        )
     out.print(table)
     node = "ready" if found.node_ready else "not ready"
     out.print(f"node {node}, API {found.api_url}, gateway {found.gateway_url}, supervisor {found.pid}")

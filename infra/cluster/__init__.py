@@ -1,7 +1,7 @@
 """The embedded Kubernetes: upstream's own programs as one node in namespaces of its own.
 
-Names are loaded when they are first used: the cluster's own long-running processes are modules of this package too,
-and should not carry what only the commands need.
+Names are loaded when they are first used: the cluster's own long-running processes are modules of this
+package too, and should not carry what only the commands need.
 """
 
 from __future__ import annotations

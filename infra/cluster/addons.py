@@ -1,7 +1,7 @@
-"""The objects that a cluster starts with: who may do what, the default StorageClass, and the node's own services.
+"""The objects that a cluster starts with: permissions, the default StorageClass, the node's own services.
 
-CoreDNS and metrics-server are processes of the node, so their Services have no selector; EndpointSlices of ours
-point to the node.
+CoreDNS and metrics-server are processes of the node, so their Services have no selector; EndpointSlices of
+ours point to the node.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ def permissions() -> list[tuple[str, Object]]:
     """RBAC for those identities that Kubernetes doesn't know by itself."""
     return [
         _binding("mcp-platform:administrators", "cluster-admin", "Group", ADMINISTRATORS),
-        _binding("mcp-platform:kubelet-client", "system:kubelet-api-admin", "User", "kube-apiserver-kubelet-client"),
+        _binding(
+            "mcp-platform:kubelet-client", "system:kubelet-api-admin", "User", "kube-apiserver-kubelet-client"
+        ),
         *_role(
             "coredns",
             {"apiGroups": [""], "resources": ["services", "pods", "namespaces"], "verbs": ["list", "watch"]},
@@ -46,7 +48,10 @@ def permissions() -> list[tuple[str, Object]]:
             {"apiGroups": [""], "resources": ["pods", "nodes"], "verbs": ["get", "list", "watch"]},
         ),
         _binding(
-            "mcp-platform:metrics-server-delegation", "system:auth-delegator", "User", "mcp-platform:metrics-server"
+            "mcp-platform:metrics-server-delegation",
+            "system:auth-delegator",
+            "User",
+            "mcp-platform:metrics-server",
         ),
         (
             f"/apis/{RBAC}/v1/namespaces/{NAMESPACE}/rolebindings/mcp-platform:metrics-server-authentication",
@@ -54,7 +59,11 @@ def permissions() -> list[tuple[str, Object]]:
                 "apiVersion": f"{RBAC}/v1",
                 "kind": "RoleBinding",
                 "metadata": {"name": "mcp-platform:metrics-server-authentication", "namespace": NAMESPACE},
-                "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "extension-apiserver-authentication-reader"},
+                "roleRef": {
+                    "apiGroup": RBAC,
+                    "kind": "Role",
+                    "name": "extension-apiserver-authentication-reader",
+                },
                 "subjects": [{"apiGroup": RBAC, "kind": "User", "name": "mcp-platform:metrics-server"}],
             },
         ),
@@ -120,7 +129,7 @@ def _node_service(
     extra: Mapping[str, Any],
     labels: Mapping[str, str],
 ) -> list[tuple[str, Object]]:
-    """A Service without selector and its EndpointSlice; `ports` maps a name to (protocol, port, port of the node)."""
+    """A Service without selector, and its EndpointSlice; a port is (protocol, port, port of the node)."""
     service: Object = {
         "apiVersion": "v1",
         "kind": "Service",

@@ -31,7 +31,7 @@ class ApiError(PlatformError):
 
 
 class ApiClient:
-    """Speaks to one API server as the holder of one client certificate; not for use by two threads at once."""
+    """Speaks to one API server as the holder of one client certificate; one thread at a time."""
 
     def __init__(self, server: str, certificates: Path, user: str, *, timeout: float = 10) -> None:
         self.address = urlsplit(server)
@@ -46,6 +46,16 @@ class ApiClient:
     def text(self, path: str) -> str:
         """Read something that is not JSON, such as /readyz."""
         return self._request("GET", path).decode()
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such an object."""
+        try:
+            self._request("GET", path)
+        except ApiError as error:
+            if error.status == NOT_FOUND:
+                return False
+            raise
+        return True
 
     def create(self, path: str, content: Object) -> Object:
         """Create an object in a collection."""
@@ -66,7 +76,9 @@ class ApiClient:
 
     def watch(self, path: str, version: str) -> Iterator[Object]:
         """Follow a collection from a resource version; ends when the server ends it, within five minutes."""
-        query = urlencode({"watch": "1", "resourceVersion": version, "timeoutSeconds": 290, "allowWatchBookmarks": "1"})
+        query = urlencode(
+            {"watch": "1", "resourceVersion": version, "timeoutSeconds": 290, "allowWatchBookmarks": "1"}
+        )
         connection = self._connect(timeout=300)
         try:
             connection.request("GET", f"{path}?{query}")
@@ -84,7 +96,9 @@ class ApiClient:
             self._connection.close()
             self._connection = None
 
-    def _request(self, method: str, path: str, content: Object | None = None, headers: Mapping[str, str] = {}) -> bytes:
+    def _request(
+        self, method: str, path: str, content: Object | None = None, headers: Mapping[str, str] = {}
+    ) -> bytes:
         body = None if content is None else json.dumps(content).encode()
         if self._connection is None:
             self._connection = self._connect(self.timeout)

@@ -1,8 +1,8 @@
 """The cluster's own certificate authority and everything that it signs.
 
-Every component proves who it is with a certificate of its own, so RBAC and the Node authorizer decide what it may do.
-Two authorities, as Kubernetes asks for: one for the cluster, one for the aggregation layer's front proxy, because
-whoever holds a certificate of the latter may claim to be anybody.
+Every component proves who it is with a certificate of its own, so RBAC and the Node authorizer decide what it
+may do. Two authorities, as Kubernetes asks for: one for the cluster, one for the aggregation layer's front
+proxy, because whoever holds a certificate of the latter may claim to be anybody.
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ CLOCK_SKEW = timedelta(minutes=5)
 FRONT_PROXY_CA = "front-proxy-ca"
 SERVICE_ACCOUNT_KEY = "service-account"
 
-# Bound to cluster-admin by addons.py. `system:masters` would bypass RBAC, so only the bootstrap certificate has it.
+# Bound to cluster-admin by addons.py. `system:masters` would bypass RBAC, so only the bootstrap certificate
+# has it.
 ADMINISTRATORS = "mcp-platform:administrators"
-RECREATE = "`mcpctl cluster down --purge` and `mcpctl cluster up` make the cluster anew (its data is then lost)"
+RECREATE = (
+    "`mcpctl cluster down --purge` and `mcpctl cluster up` make the cluster anew (its data is then lost)"
+)
 
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
 
@@ -60,7 +63,9 @@ class Authority:
 def requests(spec: ClusterSpec) -> list[Request]:
     """Every certificate that a cluster needs besides its authorities."""
     loopback = IPv4Address("127.0.0.1")
-    api_names = tuple(f"kubernetes{suffix}" for suffix in ("", ".default", ".default.svc", ".default.svc.cluster.local"))
+    api_names = tuple(
+        f"kubernetes{suffix}" for suffix in ("", ".default", ".default.svc", ".default.svc.cluster.local")
+    )
     return [
         Request(
             "kube-apiserver",
@@ -99,8 +104,8 @@ def requests(spec: ClusterSpec) -> list[Request]:
     ]
 
 
-def ensure(spec: ClusterSpec, layout: Layout) -> bool:
-    """Make what is missing, does not fit the spec, or expires soon; whether anything was made.
+def ensure(spec: ClusterSpec, layout: Layout) -> None:
+    """Make what is missing, does not fit the spec, or expires soon.
 
     The authorities and the service-account key are made once: renewing them would cut off every holder.
     """
@@ -112,10 +117,21 @@ def ensure(spec: ClusterSpec, layout: Layout) -> bool:
         key = ec.generate_private_key(ec.SECP256R1())
         write_atomically(directory / f"{SERVICE_ACCOUNT_KEY}.pub", _public_pem(key.public_key()))
         write_atomically(account_key, _private_pem(key))
-    stale = [request for request in requests(spec) if not is_current(directory, request, authorities[request.authority])]
-    for request in stale:
-        _issue(directory, request, authorities[request.authority])
-    return bool(stale)
+    for request in requests(spec):
+        authority = authorities[request.authority]
+        if not is_current(directory, request, authority):
+            _issue(directory, request, authority)
+
+
+def stale(spec: ClusterSpec, layout: Layout) -> list[str]:
+    """The certificates that `ensure` would renew."""
+    directory = layout.certificates
+    authorities = {name: _ensure_authority(directory, name) for name in (CLUSTER_CA, FRONT_PROXY_CA)}
+    return [
+        request.file
+        for request in requests(spec)
+        if not is_current(directory, request, authorities[request.authority])
+    ]
 
 
 def is_current(directory: Path, request: Request, authority: Authority, now: datetime | None = None) -> bool:
@@ -182,7 +198,9 @@ def _issue(directory: Path, request: Request, authority: Authority) -> None:
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     write_atomically(directory / f"{request.file}.key", _private_pem(key))
-    write_atomically(directory / f"{request.file}.crt", _certificate_pem(builder.sign(authority.key, hashes.SHA256())))
+    write_atomically(
+        directory / f"{request.file}.crt", _certificate_pem(builder.sign(authority.key, hashes.SHA256()))
+    )
 
 
 def _builder(
@@ -207,7 +225,10 @@ def _subject(user: str, groups: Iterable[str]) -> x509.Name:
 
 
 def _general_names(request: Request) -> list[x509.GeneralName]:
-    return [*(x509.DNSName(name) for name in request.names), *(x509.IPAddress(ip) for ip in request.addresses)]
+    return [
+        *(x509.DNSName(name) for name in request.names),
+        *(x509.IPAddress(ip) for ip in request.addresses),
+    ]
 
 
 def _alternative_names(certificate: x509.Certificate) -> list[x509.GeneralName]:

@@ -42,7 +42,7 @@ def create(name: str) -> None:
 
 
 def enter(name: str) -> None:
-    """Move this process, and so all that it starts, to the part of the cluster's group that is not for pods."""
+    """Move this process, and so all that it will start, to the part of the group that is not for pods."""
     for _, place in hierarchies():
         if (place / name).is_dir():
             group = place / name / "node"
@@ -90,5 +90,5 @@ def _delegate(root: Path, group: Path) -> None:
         except OSError as error:
             raise PlatformError(
                 f"the cgroup controllers of {place} can't be handed on: {error.strerror}",
-                hint="in a container, start it with its own cgroup namespace and an init process in a group of its own",
+                hint="in a container, give it a cgroup namespace, and its first process a group of its own",
             ) from error

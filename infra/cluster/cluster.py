@@ -7,17 +7,17 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from infra.cluster import certificates, cgroups, configs, images, kubeconfig, launch, preflight, status
-from infra.cluster.api import NOT_FOUND, ApiClient, ApiError
+from infra.cluster.api import ApiClient
 from infra.cluster.launch import listen
 from infra.cluster.processes import locked
 from infra.cluster.publish import publish as publish_cluster
 from infra.cluster.publish import unlink_commands, withdraw
-from infra.cluster.report import Report, log_tail
+from infra.cluster.report import Report
 from infra.cluster.spec import (
     DEFAULT_NAME,
     ClusterSpec,
@@ -26,27 +26,27 @@ from infra.cluster.spec import (
     claim_index,
     default_ports,
     read_spec,
+    write_atomically,
     write_spec,
 )
 from infra.cluster.spec import home as default_home
 from infra.cluster.status import ClusterStatus
 from infra.cluster.tools import MINIMUM_FREE_BYTES as TOOLS_FREE_BYTES
 from infra.cluster.tools import Toolbox
+from infra.cluster.waiting import Wait
 from infra.errors import PlatformError
 
-READY_SECONDS = 120.0
 STOP_SECONDS = 60.0
 CLEAN_SECONDS = 10.0
 DEFAULT_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
-CRASHES_THAT_COUNT = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
     """One embedded cluster, by name.
 
-    `home` holds what all clusters share (built programs, the register of indexes); `state` is the cluster's own
-    directory.
+    `home` holds what all clusters share (built programs, the register of indexes); `state` is the cluster's
+    own directory.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Cluster:
     def named(
         cls, name: str = DEFAULT_NAME, *, home: Path | None = None, state_dir: Path | None = None
     ) -> Cluster:
-        """The cluster of this name, whether or not it was made yet; `state_dir` is the directory of such clusters."""
+        """The cluster of this name, made yet or not; `state_dir` holds one directory for each cluster."""
         check_name(name)
         home = home or default_home()
         return cls(name, home, (state_dir or home / "clusters") / name)
@@ -116,23 +116,27 @@ class Cluster:
     ) -> None:
         """Make the cluster run and wait until it is ready; does nothing to one that is.
 
-        `fsync=False` and `publish=False` (leave the user's kubeconfig and PATH alone) are for clusters of tests.
-        Raises PlatformError, before anything is changed, for a machine or ports that won't do.
+        `fsync=False` and `publish=False` (leave the user's kubeconfig and PATH alone) are for clusters of
+        tests. Raises PlatformError, before anything is changed, for a machine or ports that won't do.
         """
         self.layout.check()
-        preflight.check_machine(self.state, TOOLS_FREE_BYTES if self.toolbox.missing else preflight.MINIMUM_FREE_BYTES)
+        preflight.check_machine(
+            self.state, TOOLS_FREE_BYTES if self.toolbox.missing else preflight.MINIMUM_FREE_BYTES
+        )
         with self._commands(report):
+            if launch.running(self.layout) is not None:
+                self._check_ports(api_port, gateway_port)
+                self._stop_if_outdated(report)
             if launch.running(self.layout) is None:
                 self._start(report, api_port, gateway_port, fsync=fsync)
-            else:
-                self._check_ports(api_port, gateway_port)
             self._settle(report)
             if publish:
                 publish_cluster(self.spec, self.layout, self.toolbox, report)
 
     def down(self, report: Report, *, purge: bool = False) -> None:
-        """Stop the cluster; with `purge`, delete its data too, and the built programs if no other cluster is left."""
+        """Stop the cluster; `purge` also deletes its data, and with the last cluster the built programs."""
         if not self.state.exists():
+            report("there is none")
             return
         with self._commands(report):
             self._stop(report)
@@ -160,7 +164,9 @@ class Cluster:
         if known is None:
             index = claim_index(self.home / "indexes", self.state)
             default_api, default_gateway = default_ports(self.name, index)
-            known = ClusterSpec(name=self.name, index=index, api_port=default_api, gateway_port=default_gateway)
+            known = ClusterSpec(
+                name=self.name, index=index, api_port=default_api, gateway_port=default_gateway
+            )
         return dataclasses.replace(
             known, api_port=api_port or known.api_port, gateway_port=gateway_port or known.gateway_port
         )
@@ -178,63 +184,40 @@ class Cluster:
                     hint=f"`mcpctl cluster down{_option(self.name)}` first",
                 )
 
+    def _stop_if_outdated(self, report: Report) -> None:
+        """Stop a cluster whose programs, configuration or certificates are no longer what they should be."""
+        spec, tools = self.spec, self.toolbox.directory
+        last = self.layout.fingerprint_file
+        is_current = last.exists() and configs.fingerprint(spec, self.layout, tools) == last.read_text()
+        if is_current and not certificates.stale(spec, self.layout):
+            return
+        self.toolbox.build(report)  # first, so that a build that fails costs nothing
+        report("its programs, configuration or certificates changed: restarting it")
+        self._stop(report)
+
     def _configure(self, spec: ClusterSpec, report: Report) -> None:
         report("certificates and configuration")
         self.layout.logs.mkdir(exist_ok=True)
         certificates.ensure(spec, self.layout)
         kubeconfig.write_all(spec, self.layout)
         configs.write_all(spec, self.layout, self.toolbox.directory)
+        write_atomically(
+            self.layout.fingerprint_file, configs.fingerprint(spec, self.layout, self.toolbox.directory)
+        )
 
     def _settle(self, report: Report) -> None:
         """Wait until the cluster is ready, giving it the sandbox image on the way."""
-        deadline = time.monotonic() + READY_SECONDS
-        client = self.client()
-        self._await("containerd", report, deadline)
+        spec, client = self.spec, self.client()
+        wait = Wait(self.layout, report)
+        wait.for_component("containerd")
         images.ensure_pause(self.toolbox.path("ctr"), self.containerd_socket, self.toolbox.path("pause"))
-        self._await(None, report, deadline)
-        report("waiting for the node")
-        self._poll(lambda: status.is_node_ready(self.spec, self.layout, client), "the node is not ready", deadline)
-        # Pods can't be made in a namespace before its service account is there.
-        self._poll(lambda: _exists(client, DEFAULT_ACCOUNT), "there is no default service account", deadline)
-        client.close()
-
-    def _await(self, component: str | None, report: Report, deadline: float) -> None:
-        """Wait until a component, or without a name all of them, is ready; one that keeps failing ends the wait."""
-        shown = ""
-        before = {one.name: one.restarts for one in self.status().components}
-        while True:
-            state = self.status()
-            waited = [one for one in state.components if component in (None, one.name) and one.state != "ready"]
-            if state.components and not waited:
-                return
-            if not state.running:
-                raise self._failure("the cluster's supervisor ended", "supervisor")
-            for one in state.components:
-                crashes = one.restarts - before.get(one.name, 0)
-                if crashes >= CRASHES_THAT_COUNT and one.state != "ready":
-                    raise self._failure(f"{one.name} ended {crashes} times", one.name)
-            if time.monotonic() > deadline:
-                name = waited[0].name if waited else "supervisor"
-                raise self._failure(f"{name} was not ready within {READY_SECONDS:.0f} s", name)
-            line = "waiting for " + ", ".join(one.name for one in state.components if one.state != "ready")
-            if line != shown and state.components:
-                report(line)
-                shown = line
-            time.sleep(0.1)
-
-    def _poll(self, condition: Callable[[], bool], failure: str, deadline: float) -> None:
-        while not condition():
-            if time.monotonic() > deadline:
-                raise self._failure(f"{failure} after {READY_SECONDS:.0f} s", "kubelet")
-            time.sleep(0.1)
-
-    def _failure(self, message: str, component: str) -> PlatformError:
-        """An error that shows the last lines of a component's log."""
-        log = self.layout.log(component)
-        return PlatformError(
-            f"cluster {self.name}: {message}. Last lines of {log}:\n{log_tail(log)}",
-            hint=f"`mcpctl cluster status{_option(self.name)}` shows all; `mcpctl cluster down` and `up` start over",
+        wait.for_all_components()
+        wait.until(lambda: status.is_node_ready(spec, client), "the node", culprit="kubelet")
+        # No pod can be made in a namespace that lacks its service account.
+        wait.until(
+            lambda: client.exists(DEFAULT_ACCOUNT), "the service accounts", culprit="kube-controller-manager"
         )
+        client.close()
 
     def _stop(self, report: Report) -> None:
         identity = launch.running(self.layout)
@@ -245,14 +228,16 @@ class Cluster:
                 os.kill(supervisor, signal.SIGTERM)
             if not identity.wait(STOP_SECONDS):
                 report("it does not end by itself; killing it")
-                identity.send(signal.SIGKILL)  # the supervisor, and so every process of the cluster, dies with it
+                identity.send(
+                    signal.SIGKILL
+                )  # the supervisor, and so every process of the cluster, dies with it
                 identity.wait(STOP_SECONDS)
         self._clean()
 
     def _clean(self) -> None:
-        """Remove what a cluster that ended, however it ended, can leave: its cgroups and notes of its processes."""
+        """Remove what a cluster leaves, however it ended: its cgroups, and notes of its processes."""
         deadline = time.monotonic() + CLEAN_SECONDS
-        while left := cgroups.remove(f"mcp-{self.name}"):
+        while left := cgroups.remove(self.layout.cgroup):
             if time.monotonic() > deadline:
                 raise PlatformError(
                     f"cluster {self.name}: the cgroup {left[0]} still has processes",
@@ -278,22 +263,11 @@ class Cluster:
             shutil.rmtree(self.home / "go", ignore_errors=True)
 
     @contextmanager
-    def _commands(self, report: Report) -> Iterator[None]:
+    def _commands(self, report: Report) -> Generator[None]:
         """One command at a time for this cluster."""
         self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(self.layout.command_lock, report, f"another command for cluster {self.name}"):
             yield
-
-
-def _exists(client: ApiClient, path: str) -> bool:
-    """Whether the API server has an object."""
-    try:
-        client.get(path)
-    except ApiError as error:
-        if error.status == NOT_FOUND:
-            return False
-        raise
-    return True
 
 
 def _option(name: str) -> str:

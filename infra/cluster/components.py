@@ -18,7 +18,8 @@ METRICS_SERVER_PORT = 4443
 DNS_PORT = 53
 DNS_READY_PORT = 8181
 
-# What `after` calls the cluster's own objects (addons.py): some components may do nothing before they are there.
+# What `after` calls the cluster's own objects (addons.py): some components may do nothing before they are
+# there.
 OBJECTS = "objects"
 
 CIPHERS = (
@@ -50,11 +51,18 @@ class Component:
 
 
 def components(
-    spec: ClusterSpec, layout: Layout, tools: Path, *, api_socket: int, gateway_socket: int, fsync: bool = True
+    spec: ClusterSpec,
+    layout: Layout,
+    tools: Path,
+    *,
+    api_socket: int,
+    gateway_socket: int,
+    fsync: bool = True,
 ) -> list[Component]:
     """Everything that runs on the node, in the order of starting.
 
-    `api_socket` and `gateway_socket` are listening sockets of the host's network namespace, opened by the launcher.
+    `api_socket` and `gateway_socket` are listening sockets of the host's network namespace, opened by the
+    launcher.
     """
     return [
         etcd(layout, tools, fsync=fsync),
@@ -64,7 +72,7 @@ def components(
         scheduler(layout, tools),
         kubelet(spec, layout, tools),
         kube_proxy(spec, layout, tools),
-        coredns(spec, layout, tools),
+        coredns(layout, tools),
         metrics_server(spec, layout, tools),
         forwarder(spec, api_socket, gateway_socket),
         provisioner(spec, layout),
@@ -99,7 +107,9 @@ def etcd(layout: Layout, tools: Path, *, fsync: bool) -> Component:
         "--auto-compaction-retention=10m",
         *(() if fsync else ("--unsafe-no-fsync",)),
     )
-    return Component("etcd", argv, Probe(f"{url}/readyz", certificate="apiserver-etcd-client"), environment=memory(128))
+    return Component(
+        "etcd", argv, Probe(f"{url}/readyz", certificate="apiserver-etcd-client"), environment=memory(128)
+    )
 
 
 def containerd(layout: Layout, tools: Path) -> Component:
@@ -172,7 +182,9 @@ def controller_manager(spec: ClusterSpec, layout: Layout, tools: Path) -> Compon
         "--profiling=false",
     )
     probe = Probe("https://127.0.0.1:10257/healthz", verified=False)
-    return Component("kube-controller-manager", argv, probe, after=("kube-apiserver",), environment=memory(192))
+    return Component(
+        "kube-controller-manager", argv, probe, after=("kube-apiserver",), environment=memory(192)
+    )
 
 
 def scheduler(layout: Layout, tools: Path) -> Component:
@@ -223,7 +235,7 @@ def kube_proxy(spec: ClusterSpec, layout: Layout, tools: Path) -> Component:
     return Component("kube-proxy", argv, probe, after=("kube-apiserver",), environment=memory(96))
 
 
-def coredns(spec: ClusterSpec, layout: Layout, tools: Path) -> Component:
+def coredns(layout: Layout, tools: Path) -> Component:
     """Names of Services. A process of the node rather than a pod: no image is needed for it."""
     argv = (str(tools / "coredns"), "-conf", str(layout.config / "Corefile"))
     probe = Probe(f"http://127.0.0.1:{DNS_READY_PORT}/ready")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from infra.cluster.components import DNS_PORT, DNS_READY_PORT
+from infra.cluster.components import DNS_PORT, DNS_READY_PORT, components
 from infra.cluster.spec import ClusterSpec, Layout, write_atomically
 
 PAUSE_IMAGE = "localhost/mcp-platform/pause:1"
@@ -16,35 +17,49 @@ CLUSTER_DOMAIN = "cluster.local"
 LOG_LIMIT_BYTES = 16 * 2**20
 
 
-def write_all(spec: ClusterSpec, layout: Layout, tools: Path) -> bool:
-    """Write every configuration file; whether any changed."""
-    (layout.config / "cni").mkdir(mode=0o700, parents=True, exist_ok=True)
-    files = {
+def render(spec: ClusterSpec, layout: Layout, tools: Path) -> dict[str, str]:
+    """Every configuration file: its path below the cluster's `config` directory, and its text."""
+    return {
         "containerd.toml": containerd(layout, tools),
-        "cni/10-mcp.conflist": cni(spec, layout),
+        "cni/10-mcp.conflist": cni(spec),
         "kubelet.yaml": _yaml(kubelet(spec, layout)),
         "admission.yaml": _yaml(admission()),
         "Corefile": corefile(spec, layout),
         "resolv.conf": f"nameserver {spec.node_ip}\n",
     }
-    changed = False
-    for name, text in files.items():
+
+
+def write_all(spec: ClusterSpec, layout: Layout, tools: Path) -> None:
+    """Write every configuration file."""
+    for name, text in render(spec, layout, tools).items():
         path = layout.config / name
-        if not path.exists() or path.read_text() != text:
-            write_atomically(path, text)
-            changed = True
-    return changed
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomically(path, text)
+
+
+def fingerprint(spec: ClusterSpec, layout: Layout, tools: Path) -> str:
+    """What the cluster is started with, as one hash: programs, arguments, configuration."""
+    started = [repr(one) for one in components(spec, layout, tools, api_socket=0, gateway_socket=0)]
+    content = json.dumps([render(spec, layout, tools), started], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def containerd(layout: Layout, tools: Path) -> str:
-    """containerd's configuration: everything below the cluster's directory."""
+    """For containerd: everything below the cluster's directory."""
     return f"""\
 version = 3
 root = "{layout.containerd}/root"
 state = "{layout.containerd}/state"
-disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.v1.blockfile",
-  "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.erofs",
-  "io.containerd.snapshotter.v1.zfs", "io.containerd.nri.v1.nri", "io.containerd.tracing.processor.v1.otlp"]
+disabled_plugins = [
+  "io.containerd.internal.v1.opt",
+  "io.containerd.snapshotter.v1.blockfile",
+  "io.containerd.snapshotter.v1.btrfs",
+  "io.containerd.snapshotter.v1.devmapper",
+  "io.containerd.snapshotter.v1.erofs",
+  "io.containerd.snapshotter.v1.zfs",
+  "io.containerd.nri.v1.nri",
+  "io.containerd.tracing.processor.v1.otlp",
+]
 
 [grpc]
 address = "{layout.containerd_socket}"
@@ -76,11 +91,11 @@ SystemdCgroup = false
 """
 
 
-def cni(spec: ClusterSpec, layout: Layout) -> str:
+def cni(spec: ClusterSpec) -> str:
     """Pods' network: one veth pair each, routed, so that all of their traffic passes the forward hook.
 
-    No masquerading: pods have no way out of the node. Addresses that are in use are kept where a restart forgets
-    them (node.py mounts a tmpfs there), as it ends every pod.
+    No masquerading: pods have no way out of the node. Addresses that are in use are kept where a restart
+    forgets them (node.py mounts a tmpfs there), as it ends every pod.
     """
     plugin = {
         "type": "ptp",
@@ -114,7 +129,7 @@ def kubelet(spec: ClusterSpec, layout: Layout) -> dict[str, Any]:
         "tlsPrivateKeyFile": f"{pki}/kubelet.key",
         "containerRuntimeEndpoint": f"unix://{layout.containerd_socket}",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{spec.cgroup}",
+        "cgroupRoot": f"/{layout.cgroup}",
         "failCgroupV1": False,
         "failSwapOn": False,
         "clusterDNS": [str(spec.dns_ip)],
@@ -122,8 +137,6 @@ def kubelet(spec: ClusterSpec, layout: Layout) -> dict[str, Any]:
         "resolvConf": f"{layout.config}/resolv.conf",
         "podLogsDir": f"{layout.logs}/pods",
         "volumePluginDir": f"{layout.kubelet}/plugins-exec",
-        "maxPods": 110,
-        "registerWithTaints": [],
         # Imported images can't be pulled again: never remove one to make room.
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
@@ -138,8 +151,6 @@ def kubelet(spec: ClusterSpec, layout: Layout) -> dict[str, Any]:
         "containerLogMaxSize": "10Mi",
         "containerLogMaxFiles": 3,
         "serializeImagePulls": False,
-        "nodeStatusUpdateFrequency": "10s",
-        "shutdownGracePeriod": "0s",
     }
 
 
@@ -163,7 +174,8 @@ def admission() -> dict[str, Any]:
 def corefile(spec: ClusterSpec, layout: Layout) -> str:
     """CoreDNS: the cluster's names; any other does not exist, as pods have no way out.
 
-    Two server blocks, because plugins run in an order of their own, in which `template` comes before `kubernetes`.
+    Two server blocks, because plugins run in an order of their own, in which `template` comes before
+    `kubernetes`.
     """
     return f"""\
 {CLUSTER_DOMAIN}:{DNS_PORT} in-addr.arpa:{DNS_PORT} ip6.arpa:{DNS_PORT} {{

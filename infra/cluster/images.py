@@ -54,7 +54,10 @@ def write_archive(path: Path, name: str, programs: dict[str, bytes], command: li
     manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]
     files = {"config.json": json.dumps(config), "manifest.json": json.dumps(manifest)}
     with tarfile.open(path, "w") as tar:
-        for file, data in [*((key, text.encode()) for key, text in files.items()), ("layer.tar", layer.getvalue())]:
+        for file, data in [
+            *((key, text.encode()) for key, text in files.items()),
+            ("layer.tar", layer.getvalue()),
+        ]:
             entry = tarfile.TarInfo(file)
             entry.size = len(data)
             tar.addfile(entry, io.BytesIO(data))

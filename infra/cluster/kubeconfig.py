@@ -34,7 +34,9 @@ def write_all(spec: ClusterSpec, layout: Layout) -> None:
     for user in COMPONENT_USERS:
         text = _dump(document(spec, layout, user=user, server=inside))
         write_atomically(layout.kubeconfigs / f"{user}.yaml", text)
-    write_atomically(layout.admin_kubeconfig, _dump(document(spec, layout, user="admin", server=spec.api_url)))
+    write_atomically(
+        layout.admin_kubeconfig, _dump(document(spec, layout, user="admin", server=spec.api_url))
+    )
 
 
 def document(spec: ClusterSpec, layout: Layout, *, user: str, server: str) -> Document:
@@ -78,7 +80,8 @@ def user_file(environment: Mapping[str, str] = os.environ) -> Path:
 def merged(existing: Document, added: Document) -> Document:
     """`existing` with the entries of `added` in place of those that have the same names.
 
-    The current context changes only where none is set: a user's next `kubectl` must not land on another cluster.
+    The current context changes only where none is set: a user's next `kubectl` must not land on another
+    cluster.
     """
     result = dict(existing) or {"apiVersion": "v1", "kind": "Config"}
     for section in SECTIONS:
@@ -137,7 +140,9 @@ def _load(path: Path) -> Document:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise PlatformError(f"{path} is not a kubeconfig", hint="repair it, or point KUBECONFIG to another file")
+        raise PlatformError(
+            f"{path} is not a kubeconfig", hint="repair it, or point KUBECONFIG to another file"
+        )
     return dict(content)
 
 

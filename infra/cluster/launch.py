@@ -1,8 +1,8 @@
 """Starts a cluster's supervisor in namespaces of its own.
 
-`start` runs in the command; it makes a process that first takes the cluster's lock and notes down who it is, and only
-then becomes `unshare`, keeping number, start time and lock. There is no moment at which a cluster runs and its
-directory doesn't tell by which process.
+`start` runs in the command; it makes a process that first takes the cluster's lock and notes down who it is,
+and only then becomes `unshare`, keeping number, start time and lock. There is no moment at which a cluster
+runs and its directory doesn't tell by which process.
 
     python -m infra.cluster.launch DIRECTORY TOOLS API_SOCKET GATEWAY_SOCKET [--no-fsync]
 """
@@ -24,6 +24,8 @@ from infra.cluster.spec import Layout
 from infra.errors import PlatformError
 
 PROJECT = Path(infra.__file__).parent.parent
+
+LOG = "supervisor"
 
 UNSHARE = (
     "unshare",
@@ -58,7 +60,7 @@ def start(layout: Layout, tools: Path, api: socket.socket, gateway: socket.socke
     """Start the supervisor; returns when it has noted down who it is."""
     sockets = [str(api.fileno()), str(gateway.fileno())]
     arguments = [str(layout.root), str(tools), *sockets, *(() if fsync else ("--no-fsync",))]
-    with layout.log("supervisor").open("ab") as log:
+    with layout.log(LOG).open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "infra.cluster.launch", *arguments],
             stdin=subprocess.DEVNULL,
@@ -71,8 +73,10 @@ def start(layout: Layout, tools: Path, api: socket.socket, gateway: socket.socke
         )
     while running(layout) is None:
         if process.poll() is not None:
-            log_file = layout.log("supervisor")
-            raise PlatformError(f"the supervisor could not be started. Last lines of {log_file}:\n{log_tail(log_file)}")
+            log_file = layout.log(LOG)
+            raise PlatformError(
+                f"the supervisor could not be started. Last lines of {log_file}:\n{log_tail(log_file)}"
+            )
         time.sleep(0.01)
     process.returncode = 0  # it outlives this command on purpose: don't warn that nobody waited for it
 
@@ -93,13 +97,18 @@ def main(arguments: list[str]) -> None:
     """Take the lock, note down who we are, and become `unshare`."""
     layout = Layout(Path(arguments[0]))
     descriptor = os.open(layout.running_lock, os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    os.set_inheritable(descriptor, True)  # the lock lasts as long as the processes that inherit it
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"a supervisor of {layout.root} is already running")
+    # The lock lasts as long as the processes that inherit it.
+    os.set_inheritable(descriptor, True)  # noqa: FBT003 - the standard library's signature
     identity = Identity.of(os.getpid())
     if identity is None:
         raise PlatformError("/proc does not show this process")
     identity.store(layout.process_file)
-    os.execvp(UNSHARE[0], [*UNSHARE, sys.executable, "-m", "infra.cluster.supervisor", *arguments])
+    command = [*UNSHARE, sys.executable, "-m", "infra.cluster.supervisor", *arguments]
+    os.execvp(command[0], command)  # noqa: S606 - to become it is the point
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Turns the namespaces that the supervisor was started in into a node.
 
-Runs inside new process, mount and network namespaces (see launch.py), so whatever is done here ends with them:
-no interface, route, mount or firewall rule is ever made outside.
+Runs inside new process, mount and network namespaces (see launch.py), so whatever is done here ends with
+them: no interface, route, mount or firewall rule is ever made outside.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from infra.errors import PlatformError
 # Programs of the node write here whatever their configuration says, and two clusters must not meet.
 PRIVATE_DIRECTORIES = ("/run/containerd", "/var/lib/cni", "/var/log/containers")
 
-# The kubelet insists on these and sets them for the whole machine. It is shown these values instead, and the machine
-# keeps its own: k8s.io/component-helpers/node/util/sysctl.
+# The kubelet insists on these and sets them for the whole machine. It is shown these values instead, and the
+# machine keeps its own: k8s.io/component-helpers/node/util/sysctl.
 SHOWN_SETTINGS = {
     "vm/overcommit_memory": 1,
     "vm/panic_on_oom": 0,
@@ -35,7 +35,8 @@ def prepare(spec: ClusterSpec, layout: Layout) -> None:
 
 def prepare_mounts(layout: Layout) -> None:
     """Private directories, and kernel settings that only look changed."""
-    # Volumes that a pod asks to see mounted later need shared mounts; the host's side was cut off when unsharing.
+    # Volumes that a pod asks to see mounted later need shared mounts; the host's side was cut off when
+    # unsharing.
     run("mount", "--make-rshared", "/")
     for directory in (*PRIVATE_DIRECTORIES, str(layout.containerd / "state")):
         Path(directory).mkdir(parents=True, exist_ok=True)
@@ -52,7 +53,8 @@ def prepare_mounts(layout: Layout) -> None:
 def prepare_network(spec: ClusterSpec) -> None:
     """The node's address on an interface of its own, and a route that makes Service addresses reachable.
 
-    Without a default route; packets to a Service address leave for `eth0` only until kube-proxy's rule turns them.
+    Without a default route; packets to a Service address leave for `eth0` only until kube-proxy's rule turns
+    them.
     """
     run("ip", "link", "set", "lo", "up")
     run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth0-peer")

@@ -20,16 +20,16 @@ MINIMUM_FREE_BYTES = 2 * 2**30
 
 
 def check_machine(directory: Path, free_bytes: int = MINIMUM_FREE_BYTES) -> None:
-    """Root, Linux, overlay file system, cgroups, space; raises PlatformError for the first that is missing."""
+    """Linux, root, cgroups, disk; raises PlatformError for the first that is missing."""
     if sys.platform != "linux":
         raise PlatformError(
             f"the embedded Kubernetes needs Linux, not {sys.platform}",
-            hint="name a kubeconfig context in the stack's configuration instead, such as Docker Desktop's or kind's",
+            hint="name a kubeconfig context in the stack's configuration, such as Docker Desktop's",
         )
     if os.geteuid() != 0:
         raise PlatformError(
             "the embedded Kubernetes needs root: it makes namespaces, mounts and cgroups",
-            hint="run this with sudo, or name a kubeconfig context in the stack's configuration to use another cluster",
+            hint="use sudo, or name another cluster's kubeconfig context in the stack's configuration",
         )
     check_cgroups()
     check_space(directory, free_bytes)
@@ -74,7 +74,9 @@ def ensure_programs(report: Report) -> None:
         return
     names = " ".join(missing)
     if shutil.which("apt-get") is None:
-        raise PlatformError(f"these system tools are missing: {names}", hint="install them by your package manager")
+        raise PlatformError(
+            f"these system tools are missing: {names}", hint="install them by your package manager"
+        )
     report(f"installing {names}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", *missing]):
@@ -87,11 +89,13 @@ def ensure_programs(report: Report) -> None:
 
 
 def check_kernel() -> None:
-    """The file system and packet filter that pods and Services need; asked by trying, once the tools are there."""
+    """The file system and packet filter that pods and Services need; tried, so after the tools are there."""
     if "overlay" not in FILE_SYSTEMS.read_text().split():
         subprocess.run(["modprobe", "overlay"], capture_output=True, check=False)
         if "overlay" not in FILE_SYSTEMS.read_text().split():
-            raise PlatformError("the kernel has no overlay file system", hint="load or enable its module `overlay`")
+            raise PlatformError(
+                "the kernel has no overlay file system", hint="load or enable its module `overlay`"
+            )
     rules = "table ip mcp_platform_check { chain c { type nat hook output priority 0; }; }"
     script = 'ip link add mcp0 type veth peer name mcp1 && printf %s "$0" | nft -f -'
     command = ["unshare", "--net", "sh", "-c", script, rules]

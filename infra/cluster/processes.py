@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True)
 class Identity:
-    """A process that can't be mistaken for a later one with the same number: proc(5), /proc/pid/stat field 22."""
+    """A process that can't be mistaken for a later one of the same number (proc(5), stat, field 22)."""
 
     pid: int
     started: int  # clock ticks since boot
@@ -102,11 +102,13 @@ def _status(pid: int, key: str) -> str:
         status = Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return ""
-    return next((line.partition(":")[2].strip() for line in status.splitlines() if line.startswith(f"{key}:")), "")
+    return next(
+        (line.partition(":")[2].strip() for line in status.splitlines() if line.startswith(f"{key}:")), ""
+    )
 
 
 @contextmanager
-def locked(path: Path, report: Report, holder: str) -> Iterator[None]:
+def locked(path: Path, report: Report, holder: str) -> Generator[None]:
     """Hold a lock file for the length of a block, waiting for `holder` to let it go."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

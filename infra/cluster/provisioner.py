@@ -1,8 +1,9 @@
-"""Makes a directory for every claim of the StorageClass `local-path`, and removes it when its volume is released.
+"""Makes a directory for every claim of StorageClass `local-path`, and removes it when it is released.
 
     python -m infra.cluster.provisioner DIRECTORY NODE
 
-`local` volumes rather than `hostPath`: the kubelet then honours a pod's fsGroup, and the scheduler knows the node.
+`local` volumes rather than `hostPath`: the kubelet then honours a pod's fsGroup, and the scheduler knows the
+node.
 """
 
 from __future__ import annotations
@@ -89,8 +90,8 @@ def volume_for(claim: Object, node: str, directory: Path, reclaim: str) -> Objec
 def is_ours_to_remove(volume: Object, root: Path) -> bool:
     """Whether a volume was made by us, below `root`, and nobody needs it any more.
 
-    Anyone who may create volumes could write our annotation on one that points elsewhere, so its path must be the
-    very one that we would have chosen.
+    Anyone who may create volumes could write our annotation on one that points elsewhere, so its path must be
+    the very one that we would have chosen.
     """
     name = volume["metadata"]["name"]
     return (
@@ -118,10 +119,13 @@ class Provisioner:
         if reason:
             self._tell(claim, reason)
             return
-        storage_class = self.client.get(f"/apis/storage.k8s.io/v1/storageclasses/{claim['spec']['storageClassName']}")
+        storage_class = self.client.get(
+            f"/apis/storage.k8s.io/v1/storageclasses/{claim['spec']['storageClassName']}"
+        )
         directory = self.root / volume_name(claim)
         directory.mkdir(parents=True, exist_ok=True)
-        # Usable by any user of a pod; on the host, the cluster's directory above it is closed to all but root.
+        # Usable by any user of a pod; on the host, the cluster's directory above it is closed to all but
+        # root.
         directory.chmod(0o777)
         reclaim = storage_class.get("reclaimPolicy", "Delete")
         try:
@@ -197,7 +201,9 @@ def main(directory: Path, node: str) -> None:
         return Provisioner(ApiClient(server, layout.certificates, "provisioner"), layout.volumes, node)
 
     makes, removes = provisioner(), provisioner()
-    removing = threading.Thread(target=follow, args=(removes.client, VOLUMES, removes.volume_seen), daemon=True)
+    removing = threading.Thread(
+        target=follow, args=(removes.client, VOLUMES, removes.volume_seen), daemon=True
+    )
     removing.start()
     follow(makes.client, CLAIMS, makes.claim_seen)
 

@@ -1,4 +1,4 @@
-"""What a running cluster adds to the user's surroundings: a kubeconfig context, and kubectl and helm on PATH."""
+"""What a cluster adds to the user's surroundings: a kubeconfig context, kubectl and helm on PATH."""
 
 from __future__ import annotations
 

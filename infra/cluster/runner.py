@@ -78,7 +78,9 @@ class Runner(threading.Thread):
             if self.stopping.is_set():
                 break
             self.restarts += 1
-            print(f"{self.component.name} ended ({_ending(code)}); starting it again in {delay:g} s", flush=True)
+            print(
+                f"{self.component.name} ended ({_ending(code)}); starting it again in {delay:g} s", flush=True
+            )
             self._set("restarting")
             self.stopping.wait(delay)
             delay = FIRST_DELAY if time.monotonic() - started > STEADY else min(delay * 2, LONGEST_DELAY)

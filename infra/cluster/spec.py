@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -52,7 +53,9 @@ class ClusterSpec:
             if not 1 <= port <= 65535:  # noqa: PLR2004 - the port numbers there are
                 raise PlatformError(f"cluster {self.name}: {what} {port} is not between 1 and 65535")
         if self.api_port == self.gateway_port:
-            raise PlatformError(f"cluster {self.name}: the API and the gateway can't share port {self.api_port}")
+            raise PlatformError(
+                f"cluster {self.name}: the API and the gateway can't share port {self.api_port}"
+            )
 
     @property
     def node_name(self) -> str:
@@ -62,11 +65,6 @@ class ClusterSpec:
     @property
     def context(self) -> str:
         """The kubeconfig context of this cluster."""
-        return f"mcp-{self.name}"
-
-    @property
-    def cgroup(self) -> str:
-        """The cgroup under which everything of this cluster runs, without a leading slash."""
         return f"mcp-{self.name}"
 
     @property
@@ -129,7 +127,7 @@ class Layout:
 
     @property
     def spec_file(self) -> Path:
-        """`cluster.json`: the ClusterSpec and the tools that it last ran with."""
+        """The ClusterSpec."""
         return self.root / "cluster.json"
 
     @property
@@ -202,6 +200,19 @@ class Layout:
         """What the supervisor knows of each component (supervisor.Snapshot)."""
         return self.root / "status.json"
 
+    @property
+    def fingerprint_file(self) -> Path:
+        """What the running cluster was started with (configs.fingerprint)."""
+        return self.root / "fingerprint"
+
+    @property
+    def cgroup(self) -> str:
+        """The name of the cgroup under which everything of this cluster runs.
+
+        It tells clusters of one name in two directories apart.
+        """
+        return f"mcp-{self.root.name}-{hashlib.sha256(os.fsencode(self.root)).hexdigest()[:8]}"
+
     def log(self, component: str) -> Path:
         """The log of one component."""
         return self.logs / f"{component}.log"
@@ -221,6 +232,8 @@ def read_spec(layout: Layout) -> ClusterSpec | None:
         text = layout.spec_file.read_text()
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise PlatformError(f"{layout.root} can only be read by root", hint="run this with sudo") from error
     try:
         return ClusterSpec(**json.loads(text))
     except (ValueError, TypeError) as error:
@@ -253,8 +266,9 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
 def claim_index(registry: Path, directory: Path) -> int:
     """Take the lowest index that no other cluster of this home holds.
 
-    `registry` holds one symbolic link per index, to the cluster's directory: making a link either succeeds or finds
-    the index taken, so two commands never get the same one. A link whose directory is gone is free again.
+    `registry` holds one symbolic link per index, to the cluster's directory: making a link either succeeds or
+    finds the index taken, so two commands never get the same one. A link whose directory is gone is free
+    again.
     """
     registry.mkdir(parents=True, exist_ok=True)
     for index in range(LARGEST_INDEX + 1):

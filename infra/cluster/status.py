@@ -7,12 +7,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.cluster.api import ApiClient
+from infra.cluster.api import ApiClient, ApiError
 from infra.cluster.launch import running, supervisor_of
 from infra.cluster.processes import children, inner_pid
 from infra.cluster.runner import State
 from infra.cluster.spec import ClusterSpec, Layout
-from infra.errors import PlatformError
+
+API_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -45,25 +46,33 @@ class ClusterStatus:
     @property
     def ready(self) -> bool:
         """Whether every component is ready and the node takes pods."""
-        return self.running and self.node_ready and all(component.state == "ready" for component in self.components)
+        return (
+            self.running
+            and self.node_ready
+            and all(component.state == "ready" for component in self.components)
+        )
 
 
 def read(spec: ClusterSpec, layout: Layout) -> ClusterStatus:
     """The status of a cluster that was made."""
     identity = running(layout)
     if identity is None:
-        return ClusterStatus(spec.name, None, [], False, spec.api_url, spec.gateway_url)
-    supervisor = supervisor_of(identity)
-    components = component_statuses(layout, supervisor) if supervisor else []
-    node_ready = is_node_ready(spec, layout)
-    return ClusterStatus(spec.name, identity.pid, components, node_ready, spec.api_url, spec.gateway_url)
+        return ClusterStatus(
+            spec.name, None, [], node_ready=False, api_url=spec.api_url, gateway_url=spec.gateway_url
+        )
+    client = ApiClient(spec.api_url, layout.certificates, "bootstrap", timeout=API_SECONDS)
+    node_ready = is_node_ready(spec, client)
+    client.close()
+    return ClusterStatus(
+        spec.name, identity.pid, components(layout), node_ready, spec.api_url, spec.gateway_url
+    )
 
 
-def component_statuses(layout: Layout, supervisor: int) -> list[ComponentStatus]:
-    """The supervisor's notes, with process numbers as the host has them."""
-    try:
-        conditions = json.loads(layout.status_file.read_text())
-    except FileNotFoundError:  # it has just started
+def components(layout: Layout) -> list[ComponentStatus]:
+    """The supervisor's notes, with process numbers as the host has them; empty before it made any."""
+    identity = running(layout)
+    supervisor = supervisor_of(identity) if identity else None
+    if supervisor is None or not layout.status_file.exists():
         return []
     outside = {inner_pid(pid): pid for pid in children(supervisor)}
     return [
@@ -74,16 +83,15 @@ def component_statuses(layout: Layout, supervisor: int) -> list[ComponentStatus]
             restarts=condition["restarts"],
             log=layout.log(condition["name"]),
         )
-        for condition in conditions
+        for condition in json.loads(layout.status_file.read_text())
     ]
 
 
-def is_node_ready(spec: ClusterSpec, layout: Layout, client: ApiClient | None = None) -> bool:
+def is_node_ready(spec: ClusterSpec, client: ApiClient) -> bool:
     """Whether the API server answers and says that the node is ready."""
     try:
-        client = client or ApiClient(spec.api_url, layout.certificates, "bootstrap", timeout=3)
         node = client.get(f"/api/v1/nodes/{spec.node_name}")
-    except (OSError, http.client.HTTPException, PlatformError):
+    except (OSError, http.client.HTTPException, ApiError):
         return False
     conditions = node.get("status", {}).get("conditions", [])
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)

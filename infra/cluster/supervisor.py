@@ -1,7 +1,7 @@
 """Process 1 of a cluster: prepares the node, keeps its components running, stops them in order.
 
-It is started in process, mount and network namespaces of its own (launch.py). When it ends, however it ends, the
-kernel ends every process of the cluster and frees every mount and interface: nothing can be left behind.
+It is started in process, mount and network namespaces of its own (launch.py). When it ends, however it ends,
+the kernel ends every process of the cluster and frees every mount and interface: nothing can be left behind.
 
     python -m infra.cluster.supervisor DIRECTORY TOOLS API_SOCKET GATEWAY_SOCKET [--no-fsync]
 """
@@ -12,12 +12,14 @@ import argparse
 import http.client
 import json
 import os
+import resource
 import signal
 import threading
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
 
 from infra.cluster import addons, cgroups, node
 from infra.cluster.api import ApiClient
@@ -46,7 +48,9 @@ class Supervisor:
         self.layout = layout
         self.lock = threading.Lock()
         wanted = list(wanted)
-        self.ready = {name: threading.Event() for name in (OBJECTS, *(component.name for component in wanted))}
+        self.ready = {
+            name: threading.Event() for name in (OBJECTS, *(component.name for component in wanted))
+        }
         self.runners = [Runner(component, layout, self.ready, self.publish) for component in wanted]
 
     def publish(self) -> None:
@@ -56,7 +60,7 @@ class Supervisor:
             write_atomically(self.layout.status_file, json.dumps(conditions, indent=1))
 
     def set_up(self) -> None:
-        """Make the cluster's own objects as soon as the API server takes them; some components wait for that."""
+        """Make the cluster's own objects once the API server takes them; some components wait for that."""
         self.ready["kube-apiserver"].wait()
         server = f"https://{self.spec.node_ip}:{API_SERVER_PORT}"
         client = ApiClient(server, self.layout.certificates, "bootstrap")
@@ -84,7 +88,7 @@ class Supervisor:
         """Stop the kubelet, then the pods, then the other components, then what stores."""
         by_name = {runner.component.name: runner for runner in self.runners}
         end([by_name[KUBELET]])
-        end_pods(self.spec.cgroup)
+        end_pods(self.layout.cgroup)
         end(runner for name, runner in by_name.items() if name not in (KUBELET, *STORES))
         end(by_name[name] for name in STORES)
 
@@ -142,6 +146,12 @@ def reap(known: set[int]) -> None:
             return  # a component that ended just now; its runner was first
 
 
+def allow_open_files() -> None:
+    """Let pods open as many files as the machine allows, not as few as a login shell's default."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def main() -> None:
     """Run the cluster that lives in a directory."""
     parser = argparse.ArgumentParser()
@@ -155,10 +165,14 @@ def main() -> None:
     if spec is None:
         raise PlatformError(f"{layout.root} holds no cluster")
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    cgroups.create(spec.cgroup)
-    cgroups.enter(spec.cgroup)
+
+    def ask_to_stop(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    allow_open_files()
+    cgroups.create(layout.cgroup)
+    cgroups.enter(layout.cgroup)
     node.prepare(spec, layout)
     api_socket, gateway_socket = arguments.sockets
     wanted = components(

@@ -6,8 +6,8 @@ import hashlib
 import os
 import shutil
 import subprocess
-import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ KUBERNETES_VERSION = "v1.36.3"
 CONTAINERD_VERSION = "v2.4.2"
 ETCD = "server"  # Go names a program after its package
 
+REPORT_SECONDS = 3.0
+GO_PROXY_HINT = "check that the Go module proxy is reached (`go env GOPROXY`)"
 MINIMUM_FREE_BYTES = 8 * 2**30  # modules 1.5 GB, build cache 4 GB, programs 0.8 GB
 
 
@@ -35,10 +37,12 @@ class Module:
 
     @property
     def directory(self) -> Path:
+        """Where its go.mod is."""
         return SOURCES / self.name
 
     @property
     def flags(self) -> list[str]:
+        """What `go install` gets; others would miss Go's build cache."""
         return ["-trimpath", "-ldflags", f"-s -w {self.link_flags}".strip()]
 
 
@@ -60,8 +64,9 @@ MODULES = (
 def tools_key() -> str:
     """Sixteen hexadecimal digits that change whenever the programs would.
 
-    The Go version is left out on purpose: a newer Go on PATH must not cost the user a build of ten minutes, nor
-    must Go be installed to find out that there is nothing to build. What they were built with is in `built-with`.
+    The Go version is left out on purpose: a newer Go on PATH must not cost the user a build of ten minutes,
+    nor must Go be installed to find out that there is nothing to build. What they were built with is in
+    `built-with`.
     """
     digest = hashlib.sha256()
     for module in MODULES:
@@ -85,9 +90,11 @@ class Toolbox:
 
     @property
     def directory(self) -> Path:
+        """Where the programs are."""
         return self.root / "bin"
 
     def stamp(self, module: Module) -> Path:
+        """A file that is there once a module's programs are."""
         return self.root / f"{module.name}.built"
 
     @property
@@ -125,42 +132,75 @@ def tool(name: str, report: Report = silent, *, home: Path | None = None) -> Pat
 
 
 def client_tool(name: str, report: Report = silent, *, home: Path | None = None) -> Path:
-    """kubectl or helm for a cluster that is not ours: the user's own where PATH has it, else built."""
+    """The user's own kubectl or helm where PATH has it, else a built one: for clusters that are not ours."""
     found = shutil.which(name)
     return Path(found) if found else tool(name, report, home=home)
 
 
 def _install(go: Path, module: Module, target: Path, report: Report, position: str) -> None:
-    """`go install` one module's programs into `target`, telling how many packages are done."""
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOBIN": str(target), "GOTOOLCHAIN": "local", "GOFLAGS": ""}
+    """`go install` one module's programs into `target`, telling how far it is."""
+    environment = {
+        **os.environ,
+        "CGO_ENABLED": "0",
+        "GOBIN": str(target),
+        "GOTOOLCHAIN": "local",
+        "GOFLAGS": "",
+    }
     what = f"building {module.name} {position}"
-    report(f"{what}: fetching the modules' sources")
-    stale = _stale_packages(go, module, environment)
+    report(f"{what}: fetching sources")
+    programs, libraries = _stale_packages(go, module, environment)
+    progress = Progress(what, libraries, len(programs), report)
     command = [str(go), "install", "-v", *module.flags, module.packages]
-    with _ended(
-        subprocess.Popen(
-            command, cwd=module.directory, env=environment, stderr=subprocess.PIPE, text=True, bufsize=1
-        )
-    ) as process:
-        assert process.stderr is not None  # noqa: S101 - asked for above; tells the type checker
-        output: list[str] = []
-        done = 0
-        for line in process.stderr:
+    popen = subprocess.Popen(
+        command, cwd=module.directory, env=environment, stderr=subprocess.PIPE, text=True, bufsize=1
+    )
+    output: list[str] = []
+    with _ended(popen) as process:
+        for line in process.stderr or ():
             output.append(line)
-            if line.strip() in stale:
-                done += 1
-                report(f"{what}: package {done} of {len(stale)}, {line.strip()}")
+            progress.compiled(line.strip())
         code = process.wait()
     if code != 0:
+        lines = "".join(output)
         raise PlatformError(
-            f"the module {module.directory} could not be built (go exited with {code}):\n{last_lines(''.join(output), 8)}",
-            hint="check that the Go module proxy is reached (`go env GOPROXY`) and that the disk has space; then run this again",
+            f"{module.directory} could not be built (go exited with {code}):\n{last_lines(lines, 8)}",
+            hint=f"{GO_PROXY_HINT}, and that the disk has space; a second try goes on from here",
         )
 
 
-def _stale_packages(go: Path, module: Module, environment: dict[str, str]) -> set[str]:
-    """The import paths that `go install` will compile or link."""
-    template = "{{if .Stale}}{{.ImportPath}}{{end}}"
+class Progress:
+    """Tells how many packages are compiled, now and then: CI logs get a line for each report."""
+
+    def __init__(self, what: str, libraries: set[str], programs: int, report: Report) -> None:
+        self.what = what
+        self.libraries = libraries
+        self.total = len(libraries)
+        self.programs = programs
+        self.report = report
+        self.reported = 0.0
+        self._tell()
+
+    def compiled(self, package: str) -> None:
+        """Count a package that `go install -v` names."""
+        if package not in self.libraries:
+            return
+        self.libraries.remove(package)
+        if not self.libraries or time.monotonic() - self.reported > REPORT_SECONDS:
+            self._tell(package)
+
+    def _tell(self, package: str = "") -> None:
+        self.reported = time.monotonic()
+        if self.libraries:
+            self.report(
+                f"{self.what}: package {self.total - len(self.libraries)} of {self.total} {package}".rstrip()
+            )
+        else:
+            self.report(f"{self.what}: linking, programs: {self.programs}")
+
+
+def _stale_packages(go: Path, module: Module, environment: dict[str, str]) -> tuple[set[str], set[str]]:
+    """The import paths of the programs that `go install` will link, and of the libraries it will compile."""
+    template = "{{if .Stale}}{{.Name}} {{.ImportPath}}{{end}}"
     command = [str(go), "list", *module.flags, "-deps", "-f", template, module.packages]
     done = subprocess.run(
         command, cwd=module.directory, env=environment, capture_output=True, text=True, check=False
@@ -168,13 +208,15 @@ def _stale_packages(go: Path, module: Module, environment: dict[str, str]) -> se
     if done.returncode != 0:
         raise PlatformError(
             f"the sources of the module {module.directory} could not be had:\n{last_lines(done.stderr, 5)}",
-            hint="check that the Go module proxy is reached (`go env GOPROXY`), then run this again",
+            hint=f"{GO_PROXY_HINT}; a second try goes on from here",
         )
-    return set(done.stdout.split())
+    names = [line.split() for line in done.stdout.splitlines()]
+    programs = {path for name, path in names if name == "main"}
+    return programs, {path for name, path in names if name != "main"}
 
 
 @contextmanager
-def _ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+def _ended(process: subprocess.Popen[str]) -> Generator[subprocess.Popen[str]]:
     """Make sure that a child has ended when the block is left, whatever the reason."""
     try:
         yield process
