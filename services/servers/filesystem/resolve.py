@@ -106,6 +106,6 @@ def _link_target(link: int, links: int) -> list[str]:
 
 def _open_last(directory: int, name: str, flags: int, pending: list[str]) -> int:
     """Open a non-directory, which only the end of a path may be; a link swapped in meanwhile gives ELOOP."""
-    if any(part not in {"", "."} for part in pending):
+    if pending:
         raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     return os.open(name, flags, dir_fd=directory)
