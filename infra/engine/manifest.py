@@ -73,7 +73,7 @@ class Manifest:
         namespace: "" for an object of the whole cluster.
         name: Its name in Kubernetes.
         body: The whole object, with `UNKNOWN` and `Secret` inside.
-        retain: Whether it outlives its place in the program (`retainOnDelete`).
+        keep: Whether Helm must never delete it: a volume, or `retainOnDelete`.
     """
 
     urn: str
@@ -82,7 +82,7 @@ class Manifest:
     namespace: str
     name: str
     body: Mapping[str, Any]
-    retain: bool = False
+    keep: bool = False
 
     @property
     def phase(self) -> int:
@@ -164,7 +164,7 @@ def _manifest(resource: Resource, provider_namespace: str) -> Manifest:
         namespace=namespace,
         name=name,
         body=body,
-        retain=bool(resource.options.get("retainOnDelete")),
+        keep=kind == "PersistentVolumeClaim" or bool(resource.options.get("retainOnDelete")),
     )
     if not manifest.is_secret:
         _refuse_secrets(manifest)

@@ -137,7 +137,7 @@ def _chart_body(item: Manifest) -> Mapping[str, Any]:
         )
     if item.is_secret:
         raise PlatformError(f"{item.title}: a Secret never goes into a chart")
-    if item.retain or item.kind == "PersistentVolumeClaim":
+    if item.keep:
         return annotated(item.body, KEEP)
     return item.body
 
@@ -149,6 +149,12 @@ def annotated(body: Mapping[str, Any], annotations: Mapping[str, str]) -> dict[s
         **body,
         "metadata": {**metadata, "annotations": {**metadata.get("annotations", {}), **annotations}},
     }
+
+
+def labelled(body: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Data]:
+    """A copy of an object with more labels."""
+    metadata = body["metadata"]
+    return {**body, "metadata": {**metadata, "labels": {**metadata.get("labels", {}), **labels}}}
 
 
 def _replace(folder: Path, contents: Mapping[Path, str]) -> None:

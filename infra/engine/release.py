@@ -1,0 +1,145 @@
+"""One Helm release of a stack: repair what an interruption left, release a chart, undo, remove."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.cluster import Report
+from infra.engine.diagnosis import not_ready
+from infra.engine.helm import GOOD, PENDING, Helm, Revision
+from infra.engine.kubectl import Kubectl, key_of, last_line
+from infra.engine.plan import holds_volumes
+from infra.engine.process import Result
+from infra.engine.readiness import Watch, wait
+from infra.errors import PlatformError
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The release of one stack in its cluster. Every change to it needs the stack's lease."""
+
+    helm: Helm
+    kubectl: Kubectl
+    stack: str
+    report: Report
+
+    def last_good(self) -> Revision | None:
+        """The newest revision that was released as a whole."""
+        return next((item for item in reversed(self.helm.history()) if item.status in GOOD), None)
+
+    def objects(self) -> list[dict[str, Any]]:
+        """What releases may have left: the objects of the last good revision and of failed later ones."""
+        found: dict[tuple[str, ...], dict[str, Any]] = {}
+        for revision in reversed(self.helm.history()):
+            for body in self.helm.objects(revision.number):
+                found.setdefault(key_of(body), body)
+            if revision.status in GOOD:
+                break
+        return list(found.values())
+
+    def repair(self) -> None:
+        """Undo a revision that was cut short, by Helm's own means, so that another can follow.
+
+        An earlier good revision is released again; without one the release is removed. Volumes stay.
+        """
+        history = self.helm.history()
+        if not history or history[-1].status not in PENDING:
+            return
+        broken = history[-1]
+        self.report(f"revision {broken.number} was interrupted ({broken.status}); undoing it")
+        good = self.last_good()
+        if good is None or broken.status == "uninstalling":
+            self.helm.uninstall(timeout=120)
+            return
+        result = self.helm.rollback(good.number, timeout=120, watch=None, wait=False)
+        if result.code:
+            raise PlatformError(f"helm rollback to revision {good.number}: {last_line(result.err)}")
+
+    def upgrade(self, chart: Path, *, timeout: float) -> None:
+        """Release a chart and wait until everything is ready.
+
+        Raises:
+            NotReadyError: Something did not become ready within `timeout` seconds, or can't.
+            PlatformError: The API server refused an object.
+        """
+        self._judge("upgrade", self.helm.upgrade(chart, timeout=timeout, watch=self._watch()))
+
+    def rollback(self, revision: int, *, timeout: float) -> None:
+        """Release an earlier revision again and wait until everything is ready; raises as `upgrade`."""
+        result = self.helm.rollback(revision, timeout=timeout, watch=self._watch(), wait=True)
+        self._judge("rollback", result)
+
+    def await_ready(self, *, timeout: float) -> None:
+        """Wait until what is released is ready; raises as `upgrade`."""
+        if not wait(self._watch(), timeout):
+            raise not_ready(self.kubectl, self.helm.namespace, self.stack) or PlatformError(
+                f"stack {self.stack} was not ready within {timeout:.0f} s, but is now"
+            )
+
+    def remove(self, *, timeout: float) -> None:
+        """Uninstall the release and stop what Helm keeps; volumes stay, for the next release to adopt."""
+        kept = [body for body in self.objects() if body["kind"] != "PersistentVolumeClaim"]
+        self.helm.uninstall(timeout=timeout)
+        self._delete(kept, timeout)
+
+    def prune(self, bodies: Iterable[Mapping[str, Any]], *, timeout: float) -> None:
+        """Delete what Helm leaves of objects that are gone: what it keeps, and what failed releases made.
+
+        The claims that a StatefulSet made go with it.
+        """
+        found = list(bodies)
+        claims = [claim for body in found for claim in self._claims_of(body)]
+        self._delete([*found, *claims], timeout)
+
+    def _watch(self) -> Watch:
+        return Watch(self.kubectl, self.helm.namespace, self.report)
+
+    def _judge(self, command: str, result: Result) -> None:
+        """A failure by its cause: pods that are not ready, or else what Helm says."""
+        if result.code == 0:
+            return
+        cause = last_line(result.err)
+        waited = any(sign in cause for sign in ("context deadline exceeded", "context canceled", "not ready"))
+        sick = not_ready(self.kubectl, self.helm.namespace, self.stack) if waited else None
+        raise sick or PlatformError(
+            f"helm {command}: {cause}", hint=f"`mcpctl history --stack {self.stack}` tells what is released"
+        )
+
+    def _claims_of(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The claims of a StatefulSet: `<template>-<set>-<ordinal>`."""
+        if body["kind"] != "StatefulSet" or not holds_volumes(body):
+            return []
+        _, _, namespace, name = key_of(body)
+        stems = [f"{item['metadata']['name']}-{name}-" for item in body["spec"]["volumeClaimTemplates"]]
+        return [
+            claim
+            for claim in self.kubectl.list("persistentvolumeclaims", namespace)
+            for stem in stems
+            if claim["metadata"]["name"].removeprefix(stem).isdecimal()
+        ]
+
+    def _delete(self, bodies: Iterable[Mapping[str, Any]], timeout: float) -> None:
+        stubs = [
+            {
+                "apiVersion": body["apiVersion"],
+                "kind": body["kind"],
+                "metadata": {
+                    key: body["metadata"][key] for key in ("name", "namespace") if key in body["metadata"]
+                },
+            }
+            for body in bodies
+        ]
+        if stubs:
+            self.kubectl.must(
+                "delete",
+                "--ignore-not-found",
+                f"--timeout={timeout:.0f}s",
+                "--filename",
+                "-",
+                stdin="\n".join(map(json.dumps, stubs)),
+                timeout=timeout + 30,
+            )

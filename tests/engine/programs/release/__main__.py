@@ -1,0 +1,79 @@
+"""A stack that needs no image but the one that every cluster has; its configuration says what is in it."""
+
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+import pulumi_random as random
+
+from infra.naming import namespace
+
+config = pulumi.Config()
+place = namespace(pulumi.get_stack())
+image = config.get("image") or "localhost/mcp-platform/pause:1"
+provider = k8s.Provider("cluster", context=config.require("context"))
+options = pulumi.ResourceOptions(provider=provider)
+
+
+def named(name: str) -> k8s.meta.v1.ObjectMetaArgs:
+    """Return the metadata of an object in the stack's namespace."""
+    return k8s.meta.v1.ObjectMetaArgs(name=name, namespace=place)
+
+
+def pod(name: str, **spec: Any) -> k8s.core.v1.PodTemplateSpecArgs:
+    """Return a pod that does nothing."""
+    container = k8s.core.v1.ContainerArgs(name="main", image=image, image_pull_policy="Never")
+    if spec.get("volumes") is None and name == "store":
+        container.volume_mounts = [k8s.core.v1.VolumeMountArgs(name="data", mount_path="/data")]
+    return k8s.core.v1.PodTemplateSpecArgs(
+        metadata=k8s.meta.v1.ObjectMetaArgs(labels={"app": name}, annotations={"braces": "{{ .x }}"}),
+        spec=k8s.core.v1.PodSpecArgs(containers=[container], termination_grace_period_seconds=1),
+    )
+
+
+def selector(name: str) -> k8s.meta.v1.LabelSelectorArgs:
+    """Return the selector of a workload's pods."""
+    return k8s.meta.v1.LabelSelectorArgs(match_labels={"app": name})
+
+
+claim = k8s.core.v1.PersistentVolumeClaimSpecArgs(
+    access_modes=["ReadWriteOnce"],
+    resources=k8s.core.v1.VolumeResourceRequirementsArgs(requests={"storage": "1Mi"}),
+)
+
+k8s.core.v1.Namespace("namespace", metadata=k8s.meta.v1.ObjectMetaArgs(name=place), opts=options)
+password = random.RandomPassword("auth", length=20)
+k8s.core.v1.Secret("auth", metadata=named("auth"), string_data={"password": password.result}, opts=options)
+k8s.core.v1.ConfigMap(
+    "text", metadata=named("text"), data={"text": config.get("text") or "one"}, opts=options
+)
+k8s.apps.v1.Deployment(
+    "app",
+    metadata=named("app"),
+    spec=k8s.apps.v1.DeploymentSpecArgs(
+        replicas=config.get_int("replicas") or 1, selector=selector("app"), template=pod("app")
+    ),
+    opts=options,
+)
+if config.get_bool("extra"):
+    k8s.core.v1.ConfigMap("extra", metadata=named("extra"), data={"a": "b"}, opts=options)
+if config.get_bool("claim"):
+    k8s.core.v1.PersistentVolumeClaim("claim", metadata=named("claim"), spec=claim, opts=options)
+if config.get_bool("store"):
+    template = k8s.core.v1.PersistentVolumeClaimArgs(
+        metadata=k8s.meta.v1.ObjectMetaArgs(name="data"), spec=claim
+    )
+    k8s.apps.v1.StatefulSet(
+        "store",
+        metadata=k8s.meta.v1.ObjectMetaArgs(
+            name="store", namespace=place, annotations={"helm.sh/resource-policy": "keep"}
+        ),
+        spec=k8s.apps.v1.StatefulSetSpecArgs(
+            service_name="store",
+            selector=selector("store"),
+            template=pod("store"),
+            volume_claim_templates=[template],
+        ),
+        opts=options,
+    )
+pulumi.export("embedded", config.get("embedded"))
