@@ -25,6 +25,9 @@ class Unknown:
     def __repr__(self) -> str:
         return "UNKNOWN"
 
+    def __reduce__(self) -> str:
+        return "UNKNOWN"  # copies and pickles are the one value too
+
 
 UNKNOWN: Final = Unknown()
 

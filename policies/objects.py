@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
-from policies.node import UNKNOWN, Node, Unknown
+from policies.node import UNKNOWN, MalformedError, Node, Unknown
 
 _TEMPLATES: Final[Mapping[str, str]] = {
     "Pod": "",
@@ -111,8 +111,11 @@ class KubernetesObject:
         return f"KubernetesObject({self.label})"
 
     def _identity(self, path: str, default: str) -> Name:
-        node = self.node.at(path)
-        return UNKNOWN if node.unknown else node.text() or default
+        try:
+            node = self.node.at(path)
+            return UNKNOWN if node.unknown else node.text() or default
+        except MalformedError:
+            return UNKNOWN  # every rule that reads metadata says what is wrong with it
 
     @property
     def label(self) -> str:

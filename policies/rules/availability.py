@@ -49,7 +49,7 @@ def _minimum(stack: Stack, workload: KubernetesObject) -> Node:
     Severity.HIGH,
     "Deployment.apps",
     fix="Set spec.replicas, or the autoscaler's minReplicas, to 2 or more.",
-    references=("kube-score: deployment-replicas"),
+    references=("kube-score: deployment-replicas",),
     dev=Enforcement.DISABLED,
     settings=("minimum_replicas",),
 )

@@ -132,14 +132,14 @@ def network_policy_selects_pods(stack: Stack, _options: Options) -> Findings:
 def network_no_allow_all(subject: KubernetesObject, options: Options) -> Findings:
     for direction, (field, peers_field) in _DIRECTIONS.items():
         for rule in subject.node.at("spec").key(field).items():
-            peers, ports = rule.key(peers_field), rule.key("ports")
-            open_door = direction == "Ingress" and _is_exposed(subject, options) and bool(ports.items())
-            if rule.unknown or peers.unknown:
+            peers = rule.key(peers_field)
+            exposed = _is_exposed(subject, options) and bool(rule.key("ports").items())
+            if peers.unknown:
                 yield fail(peers, "must name its peers")
-            elif not peers.items() and not open_door:
-                yield fail(rule, f"allows all {direction.lower()}")
+            elif not peers.items() and not (exposed and direction == "Ingress"):
+                yield fail(rule, f"allows all {direction.lower()}")  # outwards that takes the metadata address in
             for peer in peers.items():
-                if not open_door and (peer.unknown or _is_everybody(peer)):
+                if not exposed and (peer.unknown or _is_everybody(peer)):
                     yield fail(peer, "stands for everybody")
 
 

@@ -274,7 +274,7 @@ def _seccomp_annotations(pod: Pod) -> Findings:
     "Only sysctls that stay inside the pod",
     Severity.HIGH,
     fix="Remove the sysctl from securityContext.sysctls.",
-    references=("PSS baseline: Sysctls"),
+    references=("PSS baseline: Sysctls",),
 )
 def sysctls(pod: Pod, options: Options) -> Findings:
     allowed = frozenset[str]().union(*(names for since, names in _SYSCTLS if options.kubernetes >= since))
