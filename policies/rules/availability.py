@@ -213,7 +213,8 @@ def spread(stack: Stack, _options: Options) -> Findings:
             continue
         for pod in workload.pods():
             constraints = pod.spec.at("topologySpreadConstraints")
-            if not constraints.value and pod.spec.at("affinity.podAntiAffinity").absent:
+            spread_out = bool(constraints.value) and not constraints.unknown
+            if not spread_out and pod.spec.at("affinity.podAntiAffinity").absent:
                 yield fail(constraints, "must be set, so that one node's end is not the service's", workload)
 
 

@@ -142,7 +142,9 @@ def probe_timeout(subject: KubernetesObject, _options: Options) -> Findings:
                 container.key(name).at("timeoutSeconds"),
                 container.key(name).at("periodSeconds"),
             )
-            if (timeout.integer() or 1) > (period.integer() or 10):
+            if timeout.unknown or period.unknown:
+                yield fail(Node(UNKNOWN, timeout.path), "must not be longer than the period")
+            elif (timeout.integer() or 1) > (period.integer() or 10):
                 yield fail(timeout, "is longer than the period")
 
 

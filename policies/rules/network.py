@@ -137,7 +137,9 @@ def network_no_allow_all(subject: KubernetesObject, options: Options) -> Finding
             if peers.unknown:
                 yield fail(peers, "must name its peers")
             elif not peers.items() and not (exposed and direction == "Ingress"):
-                yield fail(rule, f"allows all {direction.lower()}")  # outwards that takes the metadata address in
+                yield fail(
+                    rule, f"allows all {direction.lower()}"
+                )  # outwards that takes the metadata address in
             for peer in peers.items():
                 if not exposed and (peer.unknown or _is_everybody(peer)):
                     yield fail(peer, "stands for everybody")
