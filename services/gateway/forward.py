@@ -9,7 +9,7 @@ from services.gateway.call import Call
 from services.gateway.eras import NAMING_PARAMETER
 from services.gateway.errors import INVALID_PARAMS, RpcError, UpstreamError
 from services.gateway.fleet import Fleet, Server
-from services.gateway.messages import DECODE_ERRORS, Incoming, RawObject, decode_text
+from services.gateway.messages import DECODE_ERRORS, Incoming, RawObject, decode_text, raw
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.names import qualify, split, split_uri
 from services.gateway.questions import question
@@ -53,6 +53,9 @@ class Forwarder:
             raise UpstreamError(
                 server.name, ErrorType.BAD_RESPONSE, "answered with a result that isn't of its method's shape"
             ) from None
+        if call.method == "resources/read":
+            result.setdefault("ttlMs", raw(0))
+            result.setdefault("cacheScope", raw("private"))
         return result
 
     def _find(self, call: Call, parameter: str) -> tuple[Server, str]:

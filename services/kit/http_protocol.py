@@ -18,6 +18,10 @@ _TOO_LARGE: Final = (
 )
 
 
+class HeadTooLargeError(Exception):
+    """A request's head exceeds `MAX_HEAD_BYTES`."""
+
+
 class BoundedHttpProtocol(HttpToolsProtocol):
     """Closes connections whose request head is too large or too slow."""
 
@@ -41,8 +45,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
         super().data_received(data)
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self.transport.write(_TOO_LARGE)
-            self.transport.close()
+            self._refuse_head()
 
     def on_message_begin(self) -> None:
         """A request's first byte."""
@@ -53,7 +56,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """The head is over; what follows is the app's to bound."""
         self._stop_timer()
         self._in_head = False
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
+            self._refuse_head()
+            raise HeadTooLargeError  # makes the parser stop; what uvicorn then answers goes nowhere
         super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn answers when parsing fails, unless the connection was refused already."""
+        if not self.transport.is_closing():
+            super().send_400_response(msg)
+
+    def _refuse_head(self) -> None:
+        self.transport.write(_TOO_LARGE)
+        self.transport.close()
 
     def _watch_head(self) -> None:
         self._in_head = True

@@ -1,0 +1,235 @@
+"""The gateway as a process of its own, real servers behind it, and tokens to come in with."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import jwt
+import pytest
+import yaml
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+REPOSITORY = Path(__file__).parents[3]
+PROGRAMS = Path(__file__).parent / "programs"
+ISSUER = "https://issuer.test"
+AUDIENCE = "https://gateway.test/mcp"
+START_SECONDS = 30.0
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = START_SECONDS) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"no {what} within {seconds} s")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def accepts(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Process:
+    """A program that ends with the test."""
+
+    def __init__(self, arguments: list[str], log: Path, environment: dict[str, str] | None = None) -> None:
+        self.log = log
+        with log.open("wb") as output:
+            self.popen = subprocess.Popen(  # noqa: S603 - our own programs
+                [sys.executable, *arguments],
+                cwd=REPOSITORY,
+                env={**os.environ, **(environment or {})},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The JSON lines of its log so far."""
+        texts = self.log.read_text().splitlines()
+        return [json.loads(text) for text in texts if text.startswith("{") and text.endswith("}")]
+
+    def stop(self) -> int:
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGTERM)
+        try:
+            return self.popen.wait(20)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            return self.popen.wait()
+
+
+@dataclass
+class Gateway:
+    process: Process
+    url: str
+    ops_url: str
+    wait_for = staticmethod(wait_for)
+
+    def mcp(self, method: str, params: dict[str, Any] | None = None, **options: Any) -> httpx2.Response:
+        """POST a well-formed request of 2026-07-28; options change it."""
+        meta = {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+            **options.get("meta", {}),
+        }
+        params = {**(params or {}), "_meta": meta}
+        named = params.get("name", params.get("uri"))
+        headers = {
+            "Content-Type": "application/json",
+            "Accept": "application/json, text/event-stream",
+            "MCP-Protocol-Version": "2026-07-28",
+            "Mcp-Method": method,
+            **({"Mcp-Name": named} if named else {}),
+            **options.get("headers", {}),
+        }
+        headers = {name: value for name, value in headers.items() if value is not None}
+        body = {"jsonrpc": "2.0", "id": options.get("id", 7), "method": method, "params": params}
+        return httpx2.post(f"{self.url}/mcp", json=body, headers=headers, timeout=20)
+
+    def legacy(self, method: str, params: dict[str, Any] | None = None, **headers: str) -> httpx2.Response:
+        headers = {"MCP-Protocol-Version": "2025-11-25", "Accept": "application/json, text/event-stream", **headers}
+        body = {"jsonrpc": "2.0", "id": 7, "method": method, "params": params or {}}
+        return httpx2.post(f"{self.url}/mcp", json=body, headers=headers, timeout=20)
+
+    def metric(self, line: str) -> float:
+        """The value of the series that is written exactly so."""
+        for text in httpx2.get(f"{self.ops_url}/metrics").text.splitlines():
+            name, _, value = text.rpartition(" ")
+            if name == line:
+                return float(value)
+        return 0.0
+
+
+@dataclass
+class Launcher:
+    """Starts programs; ends them all."""
+
+    folder: Path
+    processes: list[Process] = field(default_factory=list[Process])
+
+    def program(self, name: str, *arguments: str) -> int:
+        """Start one of `programs/` with its last positional argument being a port; returns the port."""
+        port = free_port()
+        log = self.folder / f"{name}-{port}.log"
+        first, rest = arguments[:1], arguments[1:]
+        self.processes.append(Process([str(PROGRAMS / f"{name}.py"), *first, str(port), *rest], log))
+        wait_for(lambda: accepts(port), f"{name} on its port")
+        return port
+
+    def gateway(self, config: dict[str, Any], *, wait: bool = True, **environment: str) -> Gateway:
+        file = self.folder / f"gateway-{len(self.processes)}.yaml"
+        listen = {"host": "127.0.0.1", "port": 0, "ops_port": 0}
+        file.write_text(yaml.safe_dump({"listen": listen, **config}))
+        process = Process(
+            ["-m", "services.gateway", "--config", str(file)], file.with_suffix(".log"), environment
+        )
+        self.processes.append(process)
+
+        def listening() -> dict[str, Any] | None:
+            assert process.popen.poll() is None, process.log.read_text()
+            return next((line for line in process.lines() if line["event"] == "listening"), None)
+
+        line = wait_for(listening, "gateway")
+        gateway = Gateway(process, f"http://127.0.0.1:{line['port']}", f"http://127.0.0.1:{line['ops_port']}")
+        if wait:
+            wait_for(lambda: httpx2.get(f"{gateway.ops_url}/health/ready").status_code == 200, "readiness")
+        return gateway
+
+    def stop(self) -> None:
+        for process in self.processes:
+            if process.popen.poll() is None:
+                process.popen.send_signal(signal.SIGTERM)
+        for process in self.processes:
+            process.stop()
+
+
+@pytest.fixture
+def launcher(tmp_path: Path) -> Iterator[Launcher]:
+    found = Launcher(tmp_path)
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
+    found = Launcher(tmp_path_factory.mktemp("gateway"))
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="session")
+def alpha(shared: Launcher) -> str:
+    return f"http://127.0.0.1:{shared.program('mcp_server', 'alpha')}/mcp"
+
+
+@pytest.fixture(scope="session")
+def beta(shared: Launcher) -> list[str]:
+    ports = [shared.program("mcp_server", "beta", "stream"), shared.program("mcp_server", "beta", "stream")]
+    return [f"http://127.0.0.1:{port}/mcp" for port in ports]
+
+
+@pytest.fixture(scope="session")
+def odd(shared: Launcher) -> str:
+    return f"http://127.0.0.1:{shared.program('odd_server')}/mcp"
+
+
+@pytest.fixture(scope="session")
+def gateway(shared: Launcher, alpha: str, beta: list[str], odd: str) -> Gateway:
+    """Open on loopback, in front of three servers."""
+    servers = [
+        {"name": "alpha", "urls": [alpha]},
+        {"name": "beta", "urls": beta},
+        {"name": "odd", "urls": [odd]},
+    ]
+    upstream = {"timeout_seconds": 2, "max_response_bytes": 1_000_000}
+    return shared.gateway({"auth": "none", "servers": servers, "upstream": upstream})
+
+
+class Tokens:
+    """An issuer: its key, and tokens as they should be or not."""
+
+    def __init__(self, folder: Path) -> None:
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.public = self.key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        self.file = folder / "issuer.pem"
+        self.file.write_bytes(self.public)
+        self.auth = {"audience": AUDIENCE, "issuers": [{"issuer": ISSUER, "public_key_file": str(self.file)}]}
+
+    def claims(self, **changes: Any) -> dict[str, Any]:
+        now = int(time.time())
+        good = {"iss": ISSUER, "aud": AUDIENCE, "sub": "ada", "iat": now, "exp": now + 300}
+        claims = {**good, "scope": "mcp:read mcp:call", **changes}
+        return {name: value for name, value in claims.items() if value is not None}
+
+    def make(self, **changes: Any) -> str:
+        return jwt.encode(self.claims(**changes), self.key, "ES256")
+
+
+@pytest.fixture(scope="session")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> Tokens:
+    return Tokens(tmp_path_factory.mktemp("issuer"))
+
+
+@pytest.fixture(scope="session")
+def guarded(shared: Launcher, alpha: str, odd: str, tokens: Tokens) -> Gateway:
+    """Lets in who has a token."""
+    servers = [{"name": "alpha", "urls": [alpha]}, {"name": "odd", "urls": [odd]}]
+    return shared.gateway({"auth": tokens.auth, "servers": servers})

@@ -1,0 +1,67 @@
+"""A server by the official SDK: `mcp_server.py NAME PORT [stream]`."""
+
+import asyncio
+import os
+import sys
+
+import uvicorn
+from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
+
+name, port, streams = sys.argv[1], int(sys.argv[2]), "stream" in sys.argv
+server = MCPServer(name, log_level="WARNING")
+
+
+@server.tool()
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+@server.tool()
+def fail() -> str:
+    """Always fail."""
+    raise ValueError("this tool fails")
+
+
+@server.tool()
+def which() -> str:
+    """Name the replica."""
+    return str(os.getpid())
+
+
+@server.tool()
+async def slow(seconds: float) -> str:
+    """Take a while."""
+    await asyncio.sleep(seconds)
+    return "done"
+
+
+@server.tool()
+async def steps(count: int, context: Context) -> str:
+    """Report progress."""
+    for step in range(count):
+        await context.report_progress(step + 1, count)
+    return f"{count} steps"
+
+
+@server.resource("note://first")
+def first() -> str:
+    """Give a fixed note."""
+    return f"the first note of {name}"
+
+
+@server.resource("note://by/{title}")
+def by_title(title: str) -> str:
+    """Give any note."""
+    return f"a note called {title}"
+
+
+@server.prompt()
+def greet(whom: str) -> str:
+    """Greet somebody."""
+    return f"Say hello to {whom}."
+
+
+app = server.streamable_http_app(stateless_http=True, json_response=not streams)
+uvicorn.run(app, port=port, log_level="warning", loop="uvloop", http="httptools")
