@@ -1,6 +1,6 @@
 """Kubernetes quantities (`250m`, `256Mi`) as numbers, so that they can be compared. Pure.
 
-Source: the API reference's "Quantity". Of its forms, those that people write are understood; exponents are not.
+Source: the API reference's "Quantity". Those forms that people write are understood; exponents are not.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import re
 from decimal import Decimal
 from typing import Final
 
-_CPU: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>m?)")
-_BYTES: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[kMGT]|[KMGT]i)?")
+_CPU: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>m?)", re.ASCII)
+_BYTES: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[kMGT]|[KMGT]i)?", re.ASCII)
 _UNITS: Final = {
     None: 1,
     "k": 10**3,

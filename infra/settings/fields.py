@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Final, Never
+from typing import Annotated, Final, Never
 from urllib.parse import urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -20,10 +20,14 @@ from infra.quantities import cpu_millis, size_bytes
 REJECTED: Final = "rejected"
 """Type of the errors that `reject` raises."""
 
+ABSENT: Final = object()
+"""Stands for the value of a key that is not there, or whose value has no place in a message."""
+
 _IMAGE: Final = re.compile(
-    r"[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)+(?P<tag>:[\w][\w.-]{0,127})?(?P<digest>@sha256:[0-9a-f]{64})?"
+    r"[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)+(?P<tag>:[\w][\w.-]{0,127})?(?P<digest>@sha256:[0-9a-f]{64})?",
+    re.ASCII,
 )
-_REGISTRY: Final = re.compile(r"[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*")
+_REGISTRY: Final = re.compile(r"[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*", re.ASCII)
 _HOST: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", re.IGNORECASE)
 
 
@@ -35,7 +39,7 @@ class Group(BaseModel):
     )
 
 
-def reject(key: str, reason: str, value: Any = ...) -> Never:
+def reject(key: str, reason: str, value: object = ABSENT) -> Never:
     """Fail a group's validation because of one of its keys.
 
     Args:
@@ -100,9 +104,9 @@ def _public_key(text: str) -> str:
         key = load_pem_public_key(text.encode())
     except (ValueError, UnsupportedAlgorithm) as error:
         raise ValueError("must be a public key in PEM form (-----BEGIN PUBLIC KEY-----)") from error
-    if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
-        raise ValueError("must be an elliptic-curve key on P-256: the gateway accepts ES256 tokens")
-    return text
+    if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
+        return text
+    raise ValueError("must be an elliptic-curve key on P-256: the gateway accepts ES256 tokens")
 
 
 def _pinned_image(text: str) -> str:

@@ -77,7 +77,9 @@ class Images(Group):
     @model_validator(mode="after")
     def _can_be_pushed(self) -> Images:
         if self.push and self.local:
-            reject("push", f"needs a registry that others reach; images.registry is {self.registry}", True)
+            reject(
+                "push", f"needs a registry that others reach; images.registry is {self.registry}", self.push
+            )
         if len(self.platforms) > 1 and not self.push:
             reject(
                 "platforms", "several need images.push: a local image has one platform", list(self.platforms)
@@ -92,7 +94,7 @@ class Store(Group):
     volume: Volume = Volume()
     resources: Resources = Resources(requests=Requests(cpu="100m"), limits=Limits(memory="256Mi"))
     image: PinnedImage | None = None
-    """Instead of the image that is built from Debian's packages: one with the official image's entry point."""
+    """Instead of the image that is built from Debian's packages, with the official image's entry point."""
     exporter_image: PinnedImage | None = None
     """Of the metrics exporter; needed where `image` is set."""
 
@@ -105,7 +107,7 @@ class Store(Group):
         if size_bytes(memory) != size_bytes(most):
             reject(
                 "resources.requests.memory",
-                f"must equal limits.memory, which is {most}: a data store must not be the first to be evicted",
+                f"must equal limits.memory, which is {most}: no data store must be evicted first",
                 memory,
             )
         return self

@@ -36,7 +36,7 @@ class Settings(Group):
     def _servers_fit(self) -> Settings:
         for name, server in self.servers.items():
             if name in RESERVED:
-                reject(f"servers.{name}", "is the name of a part of the platform; choose another", ...)
+                reject(f"servers.{name}", "is the name of a part of the platform; choose another")
             if server.timeout_seconds > self.gateway.timeout_seconds:
                 reject(
                     f"servers.{name}.timeout_seconds",
@@ -51,7 +51,9 @@ class Settings(Group):
             return self
         if self.auth.dev_issuer:
             reject(
-                "auth.dev_issuer", "must be false in production: name the real issuers in auth.issuers", True
+                "auth.dev_issuer",
+                "must be false in production: name the real issuers in auth.issuers",
+                self.auth.dev_issuer,
             )
         if not self.auth.audience.startswith("https:"):
             reject(

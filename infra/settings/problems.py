@@ -4,35 +4,41 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
-from types import UnionType
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from infra.settings.fields import REJECTED
+from infra.settings.fields import ABSENT, REJECTED
+from infra.settings.places import WRONG_KEY, follow, keys, members, tag
 from infra.settings.workloads import SECRET_NAME
 
 HIDDEN: Final = "(hidden)"
-WRONG_KEY: Final = "[key]"
-"""What pydantic appends to the place of a mapping's key that is wrong itself."""
 
 _LONGEST_VALUE: Final = 60
-_TAGS: Final = ("kind", "mode")
 _CREDENTIAL: Final = re.compile(r"PRIVATE KEY|://[^/\s]*@")
-_TYPES: Final = {
-    "bool_type": "must be true or false",
-    "int_type": "must be a whole number, without quotes",
-    "string_type": "must be text; quote it where YAML takes it for something else",
-    "dict_type": "must be a group of keys",
-    "mapping_type": "must be a group of keys",
-    "model_type": "must be a group of keys",
-    "tuple_type": "must be a list",
-    "too_short": "must not be empty",
-}
-_RANGES: Final = {"greater_than_equal": ("ge", "at least"), "less_than_equal": ("le", "at most")}
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """One error and where it is.
+
+    Attributes:
+        kind: Pydantic's name for it.
+        context: Pydantic's details, such as a bound.
+        key: The last key of its place.
+        there: The type that the settings have there.
+        group: The type around it.
+    """
+
+    kind: str
+    context: Mapping[str, Any]
+    key: str
+    there: object
+    group: object
 
 
 def lines(
@@ -66,19 +72,22 @@ def suggestion(key: str, known: Sequence[str]) -> str:
 
 
 def _line(stack: str, details: ErrorDetails, model: type[BaseModel], secret_keys: frozenset[str]) -> str:
-    path, annotation = _follow(model, details["loc"])
-    value: Any = details["input"]
+    location, kind = details["loc"], details["type"]
+    path, there = follow(model, location)
+    _, group = follow(model, location[:-1])
     context = details.get("ctx", {})
-    reason = _reason(details, model, annotation)
-    if details["type"] == REJECTED:
+    value: object = details["input"]
+    if kind == REJECTED:
         path, value = [*path, *str(context["key"]).split(".")], context["value"]
-    if details["type"] == "missing" or details["loc"][-1:] == (WRONG_KEY,):
-        value = ...
-    if details["type"].startswith("union_tag"):
+    elif kind == "missing" or location[-1:] == (WRONG_KEY,):
+        value = ABSENT
+    elif kind in {"union_tag_invalid", "union_tag_not_found"}:
         key = str(context["discriminator"]).strip("'")
-        path, value = [*path, key], value.get(key, ...) if isinstance(value, Mapping) else ...
+        path, value = [*path, key], value.get(key, ABSENT) if isinstance(value, Mapping) else ABSENT
+    problem = _Problem(kind, context, path[-1] if path else "", there, group)
+    reason = _REASONS.get(kind, lambda _: details["msg"])(problem)
     hidden = not secret_keys.isdisjoint(path[:1]) or any(SECRET_NAME.search(part) for part in path)
-    return line(stack, _dotted(path), _shown(value, hidden), reason)
+    return line(stack, ".".join(path).replace(".[", "["), _shown(value, hidden), reason)
 
 
 def _explained(short: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
@@ -87,38 +96,12 @@ def _explained(short: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
     return any(details is not short and details["loc"][: len(place)] == place for details in found)
 
 
-def _reason(details: ErrorDetails, model: type[BaseModel], annotation: Any) -> str:
-    kind, context = details["type"], details.get("ctx", {})
-    if kind == REJECTED:
-        return str(context["reason"])
-    if kind == "extra_forbidden":
-        known = _keys(annotation)
-        return f"unknown key{suggestion(str(details['loc'][-1]), known)} (known: {', '.join(known)})"
-    if kind == "missing":
-        _, group = _follow(model, details["loc"][:-1])
-        tag = _tag(group)
-        return f"missing; needed where {tag[0]} is {tag[1]}" if tag else "missing"
-    if kind == "union_tag_not_found":
-        return f"missing; must be one of {', '.join(_members(annotation))}"
-    if kind == "union_tag_invalid":
-        known = list(_members(annotation))
-        return f"must be one of {', '.join(known)}{suggestion(str(context['tag']), known)}"
-    if kind in _RANGES:
-        bound, words = _RANGES[kind]
-        return f"must be {words} {context[bound]}"
-    if kind == "value_error":
-        return str(context["error"])
-    if kind == "literal_error":
-        return f"must be {context['expected']}"
-    return _TYPES.get(kind, details["msg"])
-
-
-def _shown(value: Any, hidden: bool) -> str:
-    if value is ...:
+def _shown(value: object, hidden: bool) -> str:
+    if value is ABSENT:
         return ""
     if isinstance(value, Mapping):
         return "{…}"  # may hold anything, secrets too
-    if isinstance(value, Sequence) and any(isinstance(item, Mapping) for item in value):
+    if isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
         return "[…]"
     text = json.dumps(value, ensure_ascii=False, default=str)
     if hidden or _CREDENTIAL.search(text):
@@ -126,70 +109,47 @@ def _shown(value: Any, hidden: bool) -> str:
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 
-def _dotted(path: Sequence[str]) -> str:
-    return ".".join(path).replace(".[", "[")
+def _unknown_key(problem: _Problem) -> str:
+    known = keys(problem.group)
+    return f"unknown key{suggestion(problem.key, known)} (known: {', '.join(known)})"
 
 
-def _follow(model: type[BaseModel], location: Sequence[str | int]) -> tuple[list[str], Any]:
-    """Where an error is, as the user wrote it, and the type that holds or is the place.
-
-    Pydantic's location also holds the chosen member of a union, and `WRONG_KEY`; neither is in the user's file.
-    """
-    path: list[str] = []
-    annotation: Any = model
-    for step in location:
-        annotation = _plain(annotation)
-        members = _members(annotation)
-        if step == WRONG_KEY:
-            continue
-        if isinstance(step, int):
-            path.append(f"[{step}]")
-            annotation = get_args(annotation)[0]
-        elif members:
-            annotation = members[step]
-        else:
-            path.append(step)
-            annotation = _below(annotation, step)
-    return path, _plain(annotation)
+def _missing(problem: _Problem) -> str:
+    chosen = tag(problem.group)
+    return f"missing; needed where {chosen[0]} is {chosen[1]}" if chosen else "missing"
 
 
-def _below(annotation: Any, key: str) -> Any:
-    """The type of one key's value; where the key is unknown, the type that should have had it."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        field = annotation.model_fields.get(key)
-        return field.annotation if field is not None else annotation
-    arguments = get_args(annotation)
-    return arguments[1] if len(arguments) > 1 else annotation
+def _without_tag(problem: _Problem) -> str:
+    return f"missing; must be one of {', '.join(members(problem.there))}"
 
 
-def _plain(annotation: Any) -> Any:
-    """Without `Annotated` and `| None`."""
-    if get_origin(annotation) is Annotated:
-        return _plain(get_args(annotation)[0])
-    if get_origin(annotation) in {Union, UnionType}:
-        rest = [member for member in get_args(annotation) if member is not type(None)]
-        return _plain(rest[0]) if len(rest) == 1 else annotation
-    return annotation
+def _wrong_tag(problem: _Problem) -> str:
+    known = list(members(problem.there))
+    return f"must be one of {', '.join(known)}{suggestion(str(problem.context['tag']), known)}"
 
 
-def _members(annotation: Any) -> dict[str, type[BaseModel]]:
-    """The members of a union of groups by their tag; of any other type nothing."""
-    if get_origin(annotation) not in {Union, UnionType}:
-        return {}
-    return {tag[1]: member for member in get_args(annotation) if (tag := _tag(member))}
+def _always(words: str) -> Callable[[_Problem], str]:
+    return lambda _: words
 
 
-def _tag(annotation: Any) -> tuple[str, str] | None:
-    """The key and value by which a group is chosen, such as `mode` and `external`; None outside a union."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        for key in _TAGS:
-            field = annotation.model_fields.get(key)
-            if field is not None and get_origin(field.annotation) is Literal:
-                return key, str(get_args(field.annotation)[0])
-    return None
-
-
-def _keys(annotation: Any) -> list[str]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return sorted(annotation.model_fields)
-    return []
+_REASONS: Final[Mapping[str, Callable[[_Problem], str]]] = {
+    REJECTED: lambda problem: str(problem.context["reason"]),
+    "value_error": lambda problem: str(problem.context["error"]),
+    "literal_error": lambda problem: f"must be {problem.context['expected']}",
+    "greater_than_equal": lambda problem: f"must be at least {problem.context['ge']}",
+    "less_than_equal": lambda problem: f"must be at most {problem.context['le']}",
+    "extra_forbidden": _unknown_key,
+    "missing": _missing,
+    "union_tag_not_found": _without_tag,
+    "union_tag_invalid": _wrong_tag,
+    "bool_type": _always("must be true or false"),
+    "int_type": _always("must be a whole number, without quotes"),
+    "string_type": _always("must be text; quote it where YAML takes it for something else"),
+    "dict_type": _always("must be a group of keys"),
+    "mapping_type": _always("must be a group of keys"),
+    "model_type": _always("must be a group of keys"),
+    "model_attributes_type": _always("must be a group of keys"),
+    "tuple_type": _always("must be a list"),
+    "too_short": _always("must not be empty"),
+    "string_too_short": _always("must not be empty"),
+}

@@ -66,14 +66,14 @@ def parse(stack: str, configured: Mapping[str, Any], secret: frozenset[str] = fr
 
 def _misplaced(stack: str, key: str) -> str:
     """What is wrong with a key's place, or nothing. Keys of other namespaces belong to providers."""
-    namespace, _, name = key.partition(":")
+    namespace = key.partition(":")[0]
     if namespace != PROJECT:
         meant = suggestion(namespace, [PROJECT])
         return line(stack, key, "", f"unknown namespace{meant}") if meant else ""
     return ""
 
 
-def _decoded(value: Any) -> Any:
+def _decoded(value: object) -> object:
     """A structured value's data; any other as it is."""
     if isinstance(value, str) and value.lstrip()[:1] in {"{", "["}:
         return json.loads(value)

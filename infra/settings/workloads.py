@@ -9,7 +9,19 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, model_validator
 
 from infra.quantities import cpu_millis, size_bytes
-from infra.settings.fields import Cidr, Cpu, EnvName, Group, Label, PinnedImage, Size, Text, Url, reject
+from infra.settings.fields import (
+    ABSENT,
+    Cidr,
+    Cpu,
+    EnvName,
+    Group,
+    Label,
+    PinnedImage,
+    Size,
+    Text,
+    Url,
+    reject,
+)
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -18,8 +30,10 @@ SECRET_NAME: Final = re.compile(r"password|passwd|secret|token|credential|privat
 """Names whose values are taken for secrets: never shown, never accepted as plain text."""
 
 _OWN_ENV: Final = re.compile(
-    r"MCP_SERVER_(NAME|VERSION)|TOOL_TIMEOUT|LOG_LEVEL|HOST|PORT|OPS_PORT|FILESYSTEM_\w+"
+    r"MCP_SERVER_(NAME|VERSION)|TOOL_TIMEOUT|LOG_LEVEL|HOST|PORT|OPS_PORT|DRAIN_SECONDS"
+    r"|FILESYSTEM_(ROOTS|READ_ONLY|MAX_FILE_BYTES)"
 )
+"""What the platform sets, or relies on."""
 
 
 class Requests(Group):
@@ -106,7 +120,9 @@ class Scaled(Group):
             )
         if self.disruption_budget and self.least == 1:
             reject(
-                "disruption_budget", "needs two replicas or more: with one, it would block every drain", True
+                "disruption_budget",
+                "needs two replicas or more: with one, it would block every drain",
+                self.disruption_budget,
             )
         return self
 
@@ -179,12 +195,12 @@ class Server(Scaled):
             if _OWN_ENV.fullmatch(key):
                 reject(
                     f"env.{key}",
-                    "is set by the platform from the server's other settings",
-                    self.env.get(key, ...),
+                    "is the platform's to set: see the server's other settings",
+                    self.env.get(key, ABSENT),
                 )
         for key in self.env:
             if SECRET_NAME.search(key):
-                reject(f"env.{key}", "looks like a secret; refer to a Kubernetes Secret with secret_env", ...)
+                reject(f"env.{key}", "looks like a secret; refer to a Kubernetes Secret with secret_env")
             if key in self.secret_env:
                 reject(f"env.{key}", "is in secret_env, too", self.env[key])
         return self
@@ -196,14 +212,14 @@ class FilesystemServer(Server):
     kind: Literal["filesystem"]
     volume: SharedVolume = SharedVolume()
     read_only: bool = False
-    max_file_bytes: int = Field(default=10 * 2**20, ge=1)
+    max_file_bytes: int = Field(default=10 * 2**20, ge=1, le=2**30)
 
     @model_validator(mode="after")
     def _replicas_share_the_volume(self) -> FilesystemServer:
         if self.most > 1 and not self.volume.shared:
             reject(
                 "volume.shared",
-                f"must be true for up to {self.most} replicas: a volume that is not shared is mounted on one node only",
+                f"must be true for up to {self.most} replicas: other volumes are mounted on one node",
                 self.volume.shared,
             )
         return self

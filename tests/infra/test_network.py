@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from infra.components import network
+from infra.components.network import NetworkArgs, build_policies
+from infra.components.store import Endpoint
+from infra.labels import labels
+from infra.naming import Stack
+from infra.settings import Settings
+
+Plain = Callable[[object], Any]
+
+REDIS = Endpoint(host="redis", port=6379, tls=False, secret="redis-auth")
+POSTGRES = Endpoint(host="postgres", port=5432, tls=False, secret="postgres-auth")
+
+
+@pytest.fixture
+def args(stack: Stack, configure: Callable[..., Settings]) -> NetworkArgs:
+    settings = configure(network={"api_server_cidrs": ["10.250.0.0/16"], "dns_cidrs": ["10.250.0.0/16"]})
+    return NetworkArgs(
+        stack=stack,
+        settings=settings.network,
+        client_cidrs=["0.0.0.0/0"],
+        server_egress={"weather": ["203.0.113.0/24"], "files": []},
+        redis=REDIS,
+        postgres=POSTGRES,
+    )
+
+
+def picks(selector: dict[str, Any], own: dict[str, str]) -> bool:
+    """Kubernetes' label selectors, as far as they are used here."""
+    matched = all(own.get(key) == value for key, value in selector.get("matchLabels", {}).items())
+    wanted = selector.get("matchExpressions", [])
+    return matched and all(
+        own.get(item["key"]) in item["values"] for item in wanted if item["operator"] == "In"
+    )
+
+
+def is_pod(peer: dict[str, Any], own: dict[str, str]) -> bool:
+    """Whether a rule's peer is a pod of the same namespace with these labels."""
+    return "podSelector" in peer and "namespaceSelector" not in peer and picks(peer["podSelector"], own)
+
+
+def flows(plain: Plain, args: NetworkArgs) -> set[str]:
+    """Who may open a connection to whom: both the sender's egress and the receiver's ingress allow it."""
+    parts = {
+        "gateway": labels(args.stack, "gateway", "gateway"),
+        "files": labels(args.stack, "files", "server"),
+        "weather": labels(args.stack, "weather", "server"),
+        "redis": labels(args.stack, "redis", "cache"),
+        "postgres": labels(args.stack, "postgres", "database"),
+        "stranger": {"app.kubernetes.io/name": "stranger"},
+    }
+    policies = [plain(spec) for spec in build_policies(args).values()]
+
+    def allowed(own: dict[str, str], peer: dict[str, str], rules: str, peers: str) -> set[Any]:
+        return {
+            port["port"]
+            for policy in policies
+            if picks(policy["podSelector"], own)
+            for rule in policy.get(rules, [])
+            if any(is_pod(item, peer) for item in rule[peers])
+            for port in rule["ports"]
+        }
+
+    names = {"mcp": 8080, "ops": 9090}
+    found: set[str] = set()
+    for sender, sends in parts.items():
+        for receiver, receives in parts.items():
+            out = {names.get(port, port) for port in allowed(sends, receives, "egress", "to")}
+            into = {names.get(port, port) for port in allowed(receives, sends, "ingress", "from")}
+            found |= {f"{sender}→{receiver}:{port}" for port in out & into}
+    return found
+
+
+def test_inside_the_namespace_only_the_declared_flows_are_open(plain: Plain, args: NetworkArgs) -> None:
+    assert flows(plain, args) == {
+        "gateway→files:8080",
+        "gateway→weather:8080",
+        "gateway→redis:6379",
+        "gateway→postgres:5432",
+    }
+
+
+def test_everything_is_denied_first(plain: Plain, args: NetworkArgs) -> None:
+    denied = plain(build_policies(args)["default-deny"])
+    assert denied == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+def test_only_the_gateway_reaches_networks_by_itself(plain: Plain, args: NetworkArgs) -> None:
+    blocks = {
+        name: {
+            (peer["ipBlock"]["cidr"], port["port"])
+            for rule in plain(spec).get("egress", [])
+            for peer in rule["to"]
+            if "ipBlock" in peer
+            for port in rule["ports"]
+        }
+        for name, spec in build_policies(args).items()
+    }
+    assert {name: found for name, found in blocks.items() if found} == {
+        "dns": {("10.250.0.0/16", 53)},
+        "gateway": {("10.250.0.0/16", 6443)},
+        "weather-egress": {("203.0.113.0/24", 443)},
+    }
+
+
+def test_data_stores_ask_nobody_not_even_dns(plain: Plain, args: NetworkArgs) -> None:
+    for own in (labels(args.stack, "redis", "cache"), labels(args.stack, "postgres", "database")):
+        for spec in map(plain, build_policies(args).values()):
+            assert not (spec.get("egress") and picks(spec["podSelector"], own))
+
+
+def test_metrics_are_for_the_monitoring_namespace(plain: Plain, args: NetworkArgs) -> None:
+    (rule,) = plain(build_policies(args)["metrics"])["ingress"]
+    assert rule["from"] == [
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    ]
+    assert [port["port"] for port in rule["ports"]] == ["ops"]
+
+
+@pytest.mark.parametrize(
+    ("cidr", "excluded"),
+    [
+        ("0.0.0.0/0", ["169.254.169.254/32"]),
+        ("169.254.0.0/16", ["169.254.169.254/32"]),
+        ("::/0", ["fd00:ec2::254/128"]),
+        ("10.0.0.0/8", None),
+    ],
+)
+def test_no_rule_opens_the_clouds_metadata_address(
+    plain: Plain, cidr: str, excluded: list[str] | None
+) -> None:
+    assert plain(network.block(cidr))["ipBlock"].get("except") == excluded
+
+
+def test_an_external_store_is_reached_by_its_networks(plain: Plain, args: NetworkArgs) -> None:
+    outside = replace(REDIS, host="cache.example.com", port=6380, cidrs=("10.9.0.0/24",))
+    policies = build_policies(replace(args, redis=outside))
+    assert "redis" not in policies
+    rules = plain(policies["gateway"])["egress"]
+    assert {
+        "to": [{"ipBlock": {"cidr": "10.9.0.0/24"}}],
+        "ports": [{"protocol": "TCP", "port": 6380}],
+    } in rules

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from pydantic import ValidationError
+
+from infra.errors import PlatformError
+from infra.settings import Settings, parse
+from infra.settings.groups import ExternalRedis, Store
+from infra.settings.workloads import Autoscaling, EchoServer, FilesystemServer
+
+Configure = Callable[..., Settings]
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+PUBLIC = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+PRIVATE = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+OTHER_CURVE = (
+    ed25519.Ed25519PrivateKey.generate()
+    .public_key()
+    .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    .decode()
+)
+DIGEST = "@sha256:" + "0" * 64
+ISSUER = {"name": "corporate", "issuer": "https://login.example.com/", "public_key": PUBLIC}
+EXTERNAL = {"mode": "external", "host": "db.example.com", "cidrs": ["10.1.0.0/24"]}
+
+
+def server(**keys: Any) -> dict[str, Any]:
+    return {"files": {"kind": "filesystem", **keys}}
+
+
+def problems(configure: Configure, **groups: Any) -> list[str]:
+    with pytest.raises(PlatformError) as caught:
+        configure(**groups)
+    return str(caught.value).split("\n")
+
+
+WRONG = yaml.safe_load((Path(__file__).parent / "wrong_settings.yaml").read_text())
+
+
+@pytest.mark.parametrize("case", WRONG, ids=lambda case: case["says"].split(":")[0][:60])
+def test_wrong_configuration_is_one_line_that_says_what_is_allowed(
+    configure: Configure, case: dict[str, Any]
+) -> None:
+    (line,) = problems(configure, **case["config"])
+    pattern = re.escape(f"stack dev: {case['says']}").replace("…", ".*")
+    assert re.fullmatch(pattern, line)
+
+
+PRODUCTION = {
+    "environment": "production",
+    "auth": {"audience": "https://x/mcp", "issuers": [ISSUER]},
+    "cluster": {"context": "prod"},
+    "images": {"registry": "registry.example/mcp", "push": True},
+}
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        ({"auth": {"audience": "https://x/mcp", "dev_issuer": True}}, "auth.dev_issuer = true: must be"),
+        ({"auth": {"audience": "http://x/mcp", "issuers": [ISSUER]}}, "auth.audience = "),
+        ({"cluster": {"embedded": "default"}}, 'cluster.embedded = "default": is one machine'),
+        ({"images": {}}, "images.push = false: must be true in production"),
+    ],
+)
+def test_what_is_fit_for_development_only_is_refused_in_production(
+    configure: Configure, groups: dict[str, Any], expected: str
+) -> None:
+    assert configure(**PRODUCTION).production
+    (line,) = problems(configure, **{**PRODUCTION, **groups})
+    assert line.startswith(f"stack dev: {expected}")
+
+
+def test_every_problem_is_reported_at_once(configure: Configure) -> None:
+    found = problems(
+        configure, gateway={"replicas": "x", "colour": 1}, servers={"a": {}}, redis={"mode": "none"}
+    )
+    assert len(found) == 4
+    assert all(line.startswith("stack dev: ") for line in found)
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        {"servers": server(env={"DB_PASSWORD": "hunter2"})},
+        {"servers": server(env={"GITHUB_TOKEN": "hunter2"})},
+        {"servers": server(secret_env={"X": "hunter2"})},
+        {"redis": {**EXTERNAL, "password": "hunter2"}},
+        {"redis": {**EXTERNAL, "password": {"name": "a", "key": "b", "value": "hunter2"}}},
+        {"passwords": {"redis": "hunter2"}},
+        {"auth": {"audience": "https://user:hunter2@x/mcp", "dev_issuer": True}},
+        {"gatway": {"password": "hunter2"}},
+        {"gateway": {"expose": [{"password": "hunter2"}]}},
+    ],
+)
+def test_no_secret_is_ever_shown(configure: Configure, groups: dict[str, Any]) -> None:
+    assert all("hunter2" not in line for line in problems(configure, **groups))
+
+
+def test_a_private_key_where_the_public_one_belongs_is_not_shown(configure: Configure) -> None:
+    issuers = [{**ISSUER, "public_key": PRIVATE}]
+    (line,) = problems(configure, auth={"audience": "https://x/mcp", "issuers": issuers})
+    assert line.startswith("stack dev: auth.issuers[0].public_key = (hidden): must be the public key")
+
+
+def test_what_pulumi_marks_secret_is_not_shown() -> None:
+    configured = {"mcp-platform:environment": "hunter2", "mcp-platform:quota": json.dumps({"cpu": 77})}
+    with pytest.raises(PlatformError) as caught:
+        parse("dev", configured, frozenset(configured))
+    assert "environment = (hidden): must be 'development' or 'production'" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert "77" not in str(caught.value)
+
+
+def test_a_misspelt_namespace_is_noticed_and_other_providers_are_let_be(configure: Configure) -> None:
+    with pytest.raises(
+        PlatformError, match="mcp-platfrom:gateway: unknown namespace; did you mean mcp-platform"
+    ):
+        parse("dev", {"mcp-platfrom:gateway": "{}", "aws:region": "eu-central-1"})
+    (line, *_) = problems(configure, environment=None)
+    assert "aws" not in line
+
+
+def test_an_error_says_that_nothing_happened_and_which_file_to_correct(configure: Configure) -> None:
+    with pytest.raises(PlatformError) as caught:
+        configure(gateway={"replicas": "x"})
+    assert "Nothing was changed" in caught.value.hint
+    assert "Pulumi.dev.yaml" in caught.value.hint
+
+
+def test_what_is_left_out_has_a_sensible_value(configure: Configure) -> None:
+    settings = configure(servers={"files": {"kind": "filesystem"}, "echo": {"kind": "echo"}})
+    assert (settings.gateway.least, settings.gateway.budgeted) == (1, False)
+    assert isinstance(settings.servers["files"], FilesystemServer)
+    assert isinstance(settings.servers["echo"], EchoServer)
+    assert isinstance(settings.redis, Store)
+    assert settings.cluster.context_name == "mcp-default"
+
+
+def test_autoscaling_has_the_required_range_and_targets() -> None:
+    scaling = Autoscaling()
+    assert (scaling.min, scaling.max, scaling.cpu, scaling.memory) == (3, 10, 70, 80)
+
+
+def test_an_external_store_needs_no_storage(configure: Configure) -> None:
+    settings = configure(redis={**EXTERNAL, "password": {"name": "redis", "key": "password"}})
+    assert isinstance(settings.redis, ExternalRedis)
+    assert (settings.redis.port, settings.redis.tls) == (6379, True)
+
+
+def test_two_replicas_have_a_budget_unless_told_otherwise(configure: Configure) -> None:
+    assert configure(gateway={"replicas": 2}).gateway.budgeted
+    assert not configure(gateway={"replicas": 2, "disruption_budget": False}).gateway.budgeted
+
+
+def test_settings_do_not_change(configure: Configure) -> None:
+    settings = configure()
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.gateway.replicas = 5  # pyright: ignore[reportAttributeAccessIssue] - that it fails is the point

@@ -1,0 +1,307 @@
+"""Both stacks as they are: what they consist of, and what must hold for every object.
+
+After an intended change: UPDATE_SNAPSHOTS=1 .venv/bin/python -m pytest tests/infra/test_stacks.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.engine.graph import UNKNOWN, Graph, Resource, Secret
+from infra.engine.record import record
+from infra.errors import PlatformError
+from infra.labels import COMPONENT, INSTANCE, NAME, PART_OF
+from infra.quantities import cpu_millis, size_bytes
+from services.kit.conventions import SERVER_LABEL
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+UPDATE = "UPDATE_SNAPSHOTS"
+
+Object = dict[str, Any]
+
+
+def kind(resource: Resource) -> str:
+    return resource.type.rsplit(":", 1)[1]
+
+
+def objects(graph: Graph, *kinds: str) -> dict[str, Object]:
+    """The inputs of the Kubernetes objects of some kinds, by `Kind/name`."""
+    return {
+        f"{kind(item)}/{item.name}": dict(item.inputs)
+        for item in graph.kubernetes_objects()
+        if not kinds or kind(item) in kinds
+    }
+
+
+def templates(graph: Graph) -> dict[str, Object]:
+    return {
+        name: item["spec"]["template"] for name, item in objects(graph, "Deployment", "StatefulSet").items()
+    }
+
+
+def containers(graph: Graph) -> Iterator[tuple[str, Object]]:
+    for name, template in templates(graph).items():
+        for container in template["spec"]["containers"]:
+            yield f"{name}/{container['name']}", container
+
+
+def picks(selector: Object, labels: Object) -> bool:
+    matched = all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
+    wanted = selector.get("matchExpressions", [])
+    return matched and all(labels.get(item["key"]) in item["values"] for item in wanted)
+
+
+def test_a_stack_consists_of_what_its_snapshot_lists(graph: Graph) -> None:
+    lines = sorted(f"{item.type} {item.name}" for item in graph.resources)
+    text = "".join(f"{line}\n" for line in lines)
+    snapshot = SNAPSHOTS / f"{graph.stack}.txt"
+    if UPDATE in os.environ:
+        snapshot.write_text(text)
+    assert text == snapshot.read_text(), f"if this is intended, run again with {UPDATE}=1"
+
+
+def test_nothing_depends_on_the_machine_or_the_moment(graph: Graph) -> None:
+    again = {item.urn: item for item in record(graph.stack).resources}
+    assert [item.urn for item in graph.resources if item != again.get(item.urn)] == []
+    assert len(graph.resources) == len(again)
+
+
+def test_an_update_has_the_objects_of_its_preview(graph: Graph) -> None:
+    """As soon as generated values are known, nothing is unknown any more, and no name changes."""
+    outputs = {"result": "p", "privateKeyPem": "k", "publicKeyPem": "k", "id": "i"}
+    made = {item.urn: outputs for item in graph.resources if item.type.startswith(("random:", "tls:"))}
+    update = record(graph.stack, dry_run=False, generated=made)
+    assert {item.urn for item in update.resources} == {item.urn for item in graph.resources}
+    for resource in update.kubernetes_objects():
+        assert UNKNOWN not in leaves(resource.inputs), resource.urn
+
+
+def leaves(value: object) -> list[object]:
+    if isinstance(value, Secret):
+        return leaves(value.value)
+    if isinstance(value, dict):
+        return [leaf for item in value.values() for leaf in leaves(item)]
+    if isinstance(value, list | tuple):
+        return [leaf for item in value for leaf in leaves(item)]
+    return [value]
+
+
+def test_only_secrets_hold_what_is_not_known_before_a_deployment(graph: Graph) -> None:
+    for name, item in objects(graph).items():
+        if not name.startswith("Secret/"):
+            assert all(leaf is not UNKNOWN for leaf in leaves(item)), name
+
+
+def test_no_secret_value_is_outside_of_secrets(graph: Graph) -> None:
+    def holds_secret(value: object) -> bool:
+        if isinstance(value, dict):
+            return any(holds_secret(item) for item in value.values())
+        if isinstance(value, list | tuple):
+            return any(holds_secret(item) for item in value)
+        return isinstance(value, Secret)
+
+    for name, item in objects(graph).items():
+        assert holds_secret(item) == name.startswith("Secret/"), name
+
+
+def test_every_object_has_an_explicit_name_namespace_and_all_labels(graph: Graph) -> None:
+    for name, item in objects(graph).items():
+        metadata = item["metadata"]
+        assert name.endswith(f"/{metadata['name']}")
+        if name.startswith("Namespace/"):
+            assert metadata["name"] == f"mcp-{graph.stack}"
+        else:
+            assert metadata["namespace"] == f"mcp-{graph.stack}"
+        assert {NAME, INSTANCE, COMPONENT, PART_OF} <= set(metadata["labels"])
+        assert metadata["labels"][INSTANCE] == graph.stack
+
+
+def test_every_resource_is_part_of_a_component_and_uses_the_one_provider(graph: Graph) -> None:
+    components = {item.urn: item for item in graph.resources if not item.custom}
+    assert all(re.fullmatch(r"mcp:[a-z]+:[A-Z]\w+", item.type) for item in components.values())
+    for resource in graph.resources:
+        if resource.custom and not resource.type.startswith("pulumi:"):
+            assert resource.parent in components, resource.urn
+    (provider,) = graph.by_type("pulumi:providers:kubernetes").values()
+    assert provider.inputs["context"]
+    for resource in graph.kubernetes_objects():
+        assert resource.provider.startswith(f"{provider.urn}::"), resource.urn
+
+
+def test_components_do_not_hand_their_aliases_or_protection_down(graph: Graph) -> None:
+    kept = {"Namespace", "StatefulSet", "PersistentVolumeClaim"}
+    for resource in graph.kubernetes_objects():
+        expected = graph.stack == "prod" and kind(resource) in kept
+        assert bool(resource.options.get("protect")) == expected, resource.urn
+        assert bool(resource.options.get("retainOnDelete")) == expected, resource.urn
+
+
+def test_selectors_pick_exactly_the_pods_of_their_own_service(graph: Graph) -> None:
+    pods = {name.split("/")[1]: item["metadata"]["labels"] for name, item in templates(graph).items()}
+    found = objects(graph, "Deployment", "StatefulSet", "PodDisruptionBudget", "Service")
+    for name, item in found.items():
+        selector = item["spec"]["selector"]
+        if name.startswith("Service/"):
+            selector = {"matchLabels": selector}
+        assert [own for own, labels in pods.items() if picks(selector, labels)] == [name.split("/")[1]], name
+
+
+def test_service_ports_are_ports_of_the_pods(graph: Graph) -> None:
+    ports = {name: {port["name"] for port in container["ports"]} for name, container in containers(graph)}
+    for name, service in objects(graph, "Service").items():
+        own = name.split("/")[1]
+        target = service["spec"]["ports"][0]["targetPort"]
+        assert any(target in found for pod, found in ports.items() if pod.split("/")[1] == own), name
+
+
+def test_replicas_belong_to_the_deployment_or_to_its_autoscaler(graph: Graph) -> None:
+    scalers = {
+        item["spec"]["scaleTargetRef"]["name"] for item in objects(graph, "HorizontalPodAutoscaler").values()
+    }
+    deployments = objects(graph, "Deployment")
+    assert scalers <= {name.split("/")[1] for name in deployments}
+    for name, deployment in deployments.items():
+        assert ("replicas" in deployment["spec"]) != (name.split("/")[1] in scalers), name
+
+
+def test_a_deployment_has_one_replica_or_a_disruption_budget(graph: Graph) -> None:
+    budgets = {name.split("/")[1] for name in objects(graph, "PodDisruptionBudget")}
+    for name, deployment in objects(graph, "Deployment").items():
+        alone = deployment["spec"].get("replicas") == 1
+        assert alone != (name.split("/")[1] in budgets), name
+
+
+def test_every_service_has_three_replicas_in_production_and_one_on_one_machine(graph: Graph) -> None:
+    scalers = objects(graph, "HorizontalPodAutoscaler")
+    for name, deployment in objects(graph, "Deployment").items():
+        if graph.stack == "prod":
+            assert scalers[f"HorizontalPodAutoscaler/{name.split('/')[1]}"]["spec"]["minReplicas"] == 3
+        else:
+            assert deployment["spec"]["replicas"] == 1
+
+
+def test_every_service_account_is_used_by_exactly_one_workload(graph: Graph) -> None:
+    used = [item["spec"]["serviceAccountName"] for item in templates(graph).values()]
+    assert sorted(used) == sorted(name.split("/")[1] for name in objects(graph, "ServiceAccount"))
+    assert all(
+        item["automountServiceAccountToken"] is False for item in objects(graph, "ServiceAccount").values()
+    )
+
+
+def test_only_the_gateway_may_ask_the_api(graph: Graph) -> None:
+    tokens = {
+        name
+        for name, item in templates(graph).items()
+        if "serviceAccountToken" in json.dumps(item["spec"]["volumes"])
+    }
+    assert tokens == {"Deployment/gateway"}
+    assert set(objects(graph, "Role", "RoleBinding")) == {"Role/gateway", "RoleBinding/gateway"}
+
+
+def test_every_pod_is_covered_by_default_deny_and_may_be_scraped(graph: Graph) -> None:
+    policies = objects(graph, "NetworkPolicy")
+    for name, template in templates(graph).items():
+        labels = template["metadata"]["labels"]
+        covering = {
+            key.split("/")[1] for key, item in policies.items() if picks(item["spec"]["podSelector"], labels)
+        }
+        assert {"default-deny", "metrics"} < covering, name
+        assert any(
+            port["name"] == "ops"
+            for container in template["spec"]["containers"]
+            for port in container["ports"]
+        )
+
+
+def test_every_config_map_and_secret_that_a_pod_refers_to_is_there_with_its_keys(graph: Graph) -> None:
+    known = {
+        name: item.get("data") or item.get("stringData")
+        for name, item in objects(graph, "ConfigMap", "Secret").items()
+    }
+    for name, template in templates(graph).items():
+        for source in (
+            part
+            for volume in template["spec"]["volumes"]
+            for part in volume.get("projected", {}).get("sources", [])
+        ):
+            for word, prefix in (("configMap", "ConfigMap"), ("secret", "Secret")):
+                reference = source.get(word)
+                if reference is None or reference["name"] == "kube-root-ca.crt":
+                    continue
+                data = known[f"{prefix}/{reference['name']}"]
+                if isinstance(data, dict):  # a preview does not know what is derived from a password
+                    assert {item["key"] for item in reference["items"]} <= set(data), name
+
+
+def test_every_mount_and_claim_is_there(graph: Graph) -> None:
+    claims = {name.split("/")[1] for name in objects(graph, "PersistentVolumeClaim")}
+    for name, template in templates(graph).items():
+        owner = objects(graph)[name]["spec"]
+        volumes = {volume["name"]: volume for volume in template["spec"]["volumes"]}
+        made = {claim["metadata"]["name"] for claim in owner.get("volumeClaimTemplates", [])}
+        for container in template["spec"]["containers"]:
+            assert {mount["name"] for mount in container["volumeMounts"]} <= set(volumes) | made, name
+        used = {
+            item["persistentVolumeClaim"]["claimName"]
+            for item in volumes.values()
+            if "persistentVolumeClaim" in item
+        }
+        assert used <= claims, name
+
+
+def test_nothing_that_holds_data_leaves_with_a_release(graph: Graph) -> None:
+    for name, item in objects(graph, "StatefulSet", "PersistentVolumeClaim").items():
+        assert item["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep", name
+
+
+def test_images_are_named_by_content_or_digest(graph: Graph) -> None:
+    built = {item.inputs["tags"][0] for item in graph.by_type("docker-build:index:Image").values()}
+    for name, container in containers(graph):
+        assert container["image"] in built or "@sha256:" in container["image"], name
+
+
+def test_tool_servers_are_labelled_for_discovery(graph: Graph) -> None:
+    servers = {
+        name.split("/")[1]: item["metadata"]["labels"].get(SERVER_LABEL)
+        for name, item in objects(graph, "Service").items()
+    }
+    assert {name: label for name, label in servers.items() if label} == {"filesystem": "filesystem"}
+
+
+def test_the_quota_admits_the_stack_at_its_busiest(graph: Graph) -> None:
+    """Every service at its maximum, and one more pod of each while it is updated."""
+    (quota,) = objects(graph, "ResourceQuota").values()
+    hard = quota["spec"]["hard"]
+    most = {
+        item["spec"]["scaleTargetRef"]["name"]: item["spec"]["maxReplicas"]
+        for item in objects(graph, "HorizontalPodAutoscaler").values()
+    }
+    pods = cpu = memory = 0
+    for name, template in templates(graph).items():
+        count = most.get(name.split("/")[1], 1) + 1
+        requests = [container["resources"]["requests"] for container in template["spec"]["containers"]]
+        pods += count
+        cpu += count * sum(cpu_millis(item["cpu"]) for item in requests)
+        memory += count * sum(size_bytes(item["memory"]) for item in requests)
+    assert pods <= int(hard["pods"])
+    assert cpu <= cpu_millis(hard["requests.cpu"])
+    assert memory <= size_bytes(hard["requests.memory"])
+
+
+def test_a_wrong_stack_file_is_refused_by_the_program_itself(tmp_path: Path) -> None:
+    """Whole way: file, engine, program, message."""
+    (tmp_path / "Pulumi.yaml").write_text(f"name: mcp-platform\nruntime: python\nmain: {REPOSITORY}/infra/\n")
+    (tmp_path / "Pulumi.x.yaml").write_text("config:\n  mcp-platform:gatway: { replicas: 2 }\n")
+    with pytest.raises(PlatformError) as caught:
+        record("x", project=tmp_path)
+    assert "gatway = {…}: unknown key; did you mean gateway?" in str(caught.value)
+    assert "environment: missing" in str(caught.value)
+    assert "Pulumi.x.yaml" in caught.value.hint

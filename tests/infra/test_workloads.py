@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from infra.components import gateway, mcp_server
+from infra.components.autoscaling import build_spec
+from infra.components.gateway import GatewayArgs
+from infra.components.mcp_server import McpServerArgs
+from infra.components.namespace import pod_security_labels
+from infra.components.pods import GRACE_SECONDS, PRE_STOP_SECONDS
+from infra.components.workload import WorkloadArgs, build_deployment, build_disruption_budget, build_service
+from infra.labels import CONFIG_HASH, selector
+from infra.naming import Stack
+from infra.settings import Settings
+from infra.settings.workloads import Autoscaling, Resources, Scaled
+from services.gateway.config import GatewayConfig
+from services.kit.conventions import (
+    DRAIN_SECONDS,
+    LIVE_PATH,
+    MCP_PORT,
+    OPS_PORT,
+    OPS_PORT_NAME,
+    READY_PATH,
+    RUN_AS_USER,
+    SERVER_LABEL,
+    STARTED_PATH,
+)
+from services.servers.filesystem.settings import FilesystemSettings
+
+Plain = Callable[[object], Any]
+Configure = Callable[..., Settings]
+
+PRODUCTION = Stack("prod", production=True)
+
+
+def workload(stack: Stack, **keys: Any) -> WorkloadArgs:
+    keys.setdefault("scale", Scaled())
+    return WorkloadArgs(
+        stack=stack, component="server", image="registry.example/x:1", resources=Resources(), **keys
+    )
+
+
+def pod(plain: Plain, args: WorkloadArgs) -> Any:
+    return plain(build_deployment("echo", args))["template"]
+
+
+def test_probes_ask_the_kits_paths_on_its_own_port(plain: Plain, stack: Stack) -> None:
+    (container,) = pod(plain, workload(stack))["spec"]["containers"]
+    asked = {kind: container[kind]["httpGet"] for kind in ("startupProbe", "readinessProbe", "livenessProbe")}
+    assert {kind: get["path"] for kind, get in asked.items()} == {
+        "startupProbe": STARTED_PATH,
+        "readinessProbe": READY_PATH,
+        "livenessProbe": LIVE_PATH,
+    }
+    assert {get["port"] for get in asked.values()} == {OPS_PORT_NAME}
+    assert {port["name"]: port["containerPort"] for port in container["ports"]} == {
+        "mcp": MCP_PORT,
+        "ops": OPS_PORT,
+    }
+
+
+def test_a_pod_passes_pod_security_restricted(plain: Plain, stack: Stack) -> None:
+    spec = pod(plain, workload(stack))["spec"]
+    (container,) = spec["containers"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["runAsUser"] == RUN_AS_USER
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_no_token_for_the_api_is_mounted_unless_asked_for(plain: Plain, stack: Stack) -> None:
+    spec = pod(plain, workload(stack))["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["serviceAccountName"] == "echo"
+    assert not any("projected" in volume for volume in spec["volumes"])
+
+
+def test_stopping_waits_for_the_proxies_and_then_for_the_drain(plain: Plain, stack: Stack) -> None:
+    spec = pod(plain, workload(stack))["spec"]
+    assert spec["containers"][0]["lifecycle"]["preStop"] == {"sleep": {"seconds": PRE_STOP_SECONDS}}
+    assert spec["terminationGracePeriodSeconds"] == GRACE_SECONDS >= PRE_STOP_SECONDS + DRAIN_SECONDS
+
+
+def test_scratch_space_has_a_size(plain: Plain, stack: Stack) -> None:
+    volumes = pod(plain, workload(stack))["spec"]["volumes"]
+    assert [volume["emptyDir"]["sizeLimit"] for volume in volumes] == ["64Mi"]
+
+
+def test_resources_are_complete(plain: Plain, stack: Stack) -> None:
+    (container,) = pod(plain, workload(stack))["spec"]["containers"]
+    assert container["resources"] == {
+        "requests": {"cpu": "250m", "memory": "256Mi", "ephemeral-storage": "64Mi"},
+        "limits": {"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "256Mi"},
+    }
+
+
+@pytest.mark.parametrize(("stack", "hard"), [(Stack("dev", production=False), False), (PRODUCTION, True)])
+def test_replicas_are_spread_over_zones_and_nodes(plain: Plain, stack: Stack, hard: bool) -> None:
+    zone, host = pod(plain, workload(stack))["spec"]["topologySpreadConstraints"]
+    assert (zone["topologyKey"], zone["whenUnsatisfiable"]) == (
+        "topology.kubernetes.io/zone",
+        "ScheduleAnyway",
+    )
+    assert host["topologyKey"] == "kubernetes.io/hostname"
+    assert host["whenUnsatisfiable"] == ("DoNotSchedule" if hard else "ScheduleAnyway")
+    assert zone["labelSelector"]["matchLabels"] == selector(stack, "echo")
+    assert zone["matchLabelKeys"] == ["pod-template-hash"]
+
+
+def test_an_update_never_takes_a_pod_away_before_its_successor_is_ready(plain: Plain, stack: Stack) -> None:
+    strategy = plain(build_deployment("echo", workload(stack)))["strategy"]
+    assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+
+
+def test_pods_that_can_not_be_at_once_are_replaced_one_after_the_other(plain: Plain, stack: Stack) -> None:
+    strategy = plain(build_deployment("echo", workload(stack, one_at_a_time=True)))["strategy"]
+    assert strategy == {"type": "Recreate"}
+
+
+def test_replicas_are_left_to_an_autoscaler(plain: Plain, stack: Stack) -> None:
+    assert plain(build_deployment("echo", workload(stack, scale=Scaled(replicas=2))))["replicas"] == 2
+    scaled = workload(stack, scale=Scaled(autoscaling=Autoscaling()))
+    assert "replicas" not in plain(build_deployment("echo", scaled))
+
+
+def test_a_changed_configuration_changes_the_pods(plain: Plain, stack: Stack) -> None:
+    metadata = pod(plain, workload(stack, config_hash="abc"))["metadata"]
+    assert metadata["annotations"] == {CONFIG_HASH: "abc"}
+    assert "annotations" not in pod(plain, workload(stack))["metadata"]
+
+
+def test_drains_take_one_pod_and_never_wait_for_broken_ones(plain: Plain, stack: Stack) -> None:
+    budget = plain(build_disruption_budget(stack, "echo"))
+    assert budget["maxUnavailable"] == 1
+    assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+    assert budget["selector"]["matchLabels"] == selector(stack, "echo")
+
+
+def test_an_autoscaler_follows_processor_and_memory_and_is_slow_to_shrink(plain: Plain) -> None:
+    spec = plain(build_spec("echo", Autoscaling()))
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (3, 10)
+    targets = {item["resource"]["name"]: item["resource"]["target"] for item in spec["metrics"]}
+    assert targets == {
+        "cpu": {"type": "Utilization", "averageUtilization": 70},
+        "memory": {"type": "Utilization", "averageUtilization": 80},
+    }
+    assert spec["behavior"]["scaleDown"]["stabilizationWindowSeconds"] > 0
+    assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "echo"}
+
+
+def test_a_service_shows_its_protocol_port_only(plain: Plain, stack: Stack) -> None:
+    spec = plain(build_service("echo", workload(stack)))
+    assert spec["type"] == "ClusterIP"
+    assert [port["name"] for port in spec["ports"]] == ["mcp"]
+
+
+def test_a_namespace_enforces_a_pinned_release_of_restricted() -> None:
+    labels = pod_security_labels()
+    assert {labels[f"pod-security.kubernetes.io/{mode}"] for mode in ("enforce", "audit", "warn")} == {
+        "restricted"
+    }
+    assert "latest" not in labels.values()
+    assert len(labels) == 6
+
+
+def test_the_gateway_reads_the_configuration_that_is_written_for_it(
+    configure: Configure, stack: Stack
+) -> None:
+    settings = configure(
+        gateway={"timeout_seconds": 60, "connections_per_server": 7, "allowed_hosts": ["a.example"]}
+    )
+    contents = gateway.build_files(stack, settings.gateway, settings.auth)
+    config = GatewayConfig(**yaml.safe_load(contents["config.yaml"]))
+    assert (config.upstream.timeout_seconds, config.upstream.connections_per_server) == (60, 7)
+    assert config.requests.allowed_hosts == ("a.example",)
+    assert config.discovery is not None
+    assert config.discovery.kubernetes.namespace == "mcp-dev"
+    assert config.auth != "none"
+    (issuer,) = config.auth.issuers
+    assert str(issuer.public_key_file) == "/etc/mcp-gateway/issuers/dev.pem"
+
+
+def test_every_key_file_that_the_gateways_configuration_names_is_mounted(
+    plain: Plain, configure: Configure, stack: Stack
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    issuer = {"name": "corporate", "issuer": "https://login.example.com/", "public_key": pem}
+    auth = {"audience": "https://x/mcp", "dev_issuer": True, "issuers": [issuer]}
+    settings = configure(auth=auth)
+    args = GatewayArgs(stack=stack, settings=settings.gateway, auth=settings.auth, image="x")
+    contents = gateway.build_files(stack, settings.gateway, settings.auth)
+    spec = plain(build_deployment("gateway", gateway.build_workload("gateway", args, contents)))["template"][
+        "spec"
+    ]
+    (volume,) = (item for item in spec["volumes"] if item["name"] == "config")
+    sources = [source.get("configMap") or source["secret"] for source in volume["projected"]["sources"]]
+    mounted = {f"{gateway.CONFIG_PATH}/{item['path']}" for source in sources for item in source["items"]}
+    issuers = yaml.safe_load(contents["config.yaml"])["auth"]["issuers"]
+    assert {issuer["public_key_file"] for issuer in issuers} | {
+        f"{gateway.CONFIG_PATH}/config.yaml"
+    } == mounted
+
+
+def test_the_gateway_may_only_watch_endpoint_slices_and_has_a_short_lived_token(
+    plain: Plain, configure: Configure, stack: Stack
+) -> None:
+    settings = configure()
+    args = GatewayArgs(stack=stack, settings=settings.gateway, auth=settings.auth, image="x")
+    built = gateway.build_workload("gateway", args, {"config.yaml": ""})
+    assert [plain(rule) for rule in built.rules] == [
+        {
+            "apiGroups": ["discovery.k8s.io"],
+            "resources": ["endpointslices"],
+            "verbs": ["get", "list", "watch"],
+        }
+    ]
+    (token,) = (
+        source["serviceAccountToken"]
+        for mount in built.mounts
+        for source in plain(mount.volume)["projected"]["sources"]
+        if "serviceAccountToken" in source
+    )
+    assert token["expirationSeconds"] <= 3600
+
+
+def test_a_server_reads_the_environment_that_is_written_for_it(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        "kind": "filesystem",
+        "read_only": True,
+        "max_file_bytes": 5,
+        "timeout_seconds": 7,
+        "version": "9",
+    }
+    settings = configure(servers={"files": files}).servers["files"]
+    for key, value in mcp_server.build_environment("files", settings).items():
+        monkeypatch.setenv(key, value)
+    read = FilesystemSettings()
+    assert (read.mcp_server_name, read.mcp_server_version, read.tool_timeout) == ("files", "9", 7)
+    assert (read.filesystem_read_only, read.filesystem_max_file_bytes) == (True, 5)
+
+
+def test_a_server_is_labelled_for_discovery_and_mounts_its_volume(
+    plain: Plain, configure: Configure, stack: Stack
+) -> None:
+    settings = configure(servers={"files": {"kind": "filesystem"}}).servers["files"]
+    args = mcp_server.build_workload("files", McpServerArgs(stack=stack, settings=settings, image="x"))
+    assert args.exposure.labels == {SERVER_LABEL: "files"}
+    assert args.one_at_a_time
+    spec = plain(build_deployment("files", args))["template"]["spec"]
+    claims = [item["persistentVolumeClaim"] for item in spec["volumes"] if "persistentVolumeClaim" in item]
+    assert claims == [{"claimName": "files", "readOnly": False}]
+
+
+def test_a_shared_volume_lets_replicas_roll(plain: Plain, configure: Configure, stack: Stack) -> None:
+    shared = {"kind": "filesystem", "replicas": 2, "volume": {"shared": True}}
+    settings = configure(servers={"files": shared}).servers["files"]
+    args = mcp_server.build_workload("files", McpServerArgs(stack=stack, settings=settings, image="x"))
+    assert not args.one_at_a_time
+    assert settings.kind == "filesystem"
+    assert plain(mcp_server.build_claim(settings.volume))["accessModes"] == ["ReadWriteMany"]
+
+
+def test_a_custom_server_brings_its_image_and_arguments(configure: Configure, stack: Stack) -> None:
+    image = "registry.example/team/weather@sha256:" + "0" * 64
+    own = {"kind": "custom", "image": image, "args": ["weather"], "env": {"UNITS": "metric"}}
+    settings = configure(servers={"weather": own}).servers["weather"]
+    args = mcp_server.build_workload("weather", McpServerArgs(stack=stack, settings=settings, image="unused"))
+    assert (args.image, args.args, args.env["UNITS"]) == (image, ["weather"], "metric")
+    assert "MCP_SERVER_VERSION" not in args.env
