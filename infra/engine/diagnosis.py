@@ -37,7 +37,7 @@ def not_ready(kubectl: Kubectl, namespace: str, stack: str) -> NotReadyError | N
     for item in sick:
         details += _about_pod(kubectl, namespace, item, events)
     for item in late:
-        if not any(item.name in pod.name for pod in sick):
+        if not any(pod.workload == item.name for pod in sick):
             details += _about_workload(item, events)
     names = ", ".join([item.name for item in sick] or [item.title for item in late])
     return NotReadyError(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from infra.cluster import Report
+from infra.cluster import Report, silent
 from infra.engine import generated, plan
 from infra.engine.analyzer import Analyzer
 from infra.engine.build import build
 from infra.engine.build_spec import image_specs
 from infra.engine.check import Violation, violations
+from infra.engine.generated import Values
 from infra.engine.graph import Graph
 from infra.engine.helm import RELEASE
 from infra.engine.kubectl import Kubectl
@@ -26,7 +27,7 @@ from infra.engine.record import REPOSITORY, record
 from infra.engine.release import Release
 from infra.engine.render import write_chart
 from infra.engine.support import require_supported
-from infra.engine.target import Target, target_of
+from infra.engine.target import Target, require_target
 from infra.errors import PlatformError
 
 Step = Callable[[str], AbstractContextManager[Report]]
@@ -51,6 +52,7 @@ class Options:
 
     Attributes:
         stack: The stack's name.
+        target: Where to.
         project: The folder of `Pulumi.yaml`.
         pack: The folder of the policy pack, or None for no policies.
         timeout: Seconds to wait until everything is ready.
@@ -58,21 +60,36 @@ class Options:
     """
 
     stack: str
+    target: Target
     project: Path = REPOSITORY
     pack: Path | None = PACK
     timeout: float = TIMEOUT
     allow_data_loss: bool = False
 
 
-def evaluate(options: Options, step: Step) -> tuple[Graph, list[Violation]]:
-    """Run the program and the policy pack, at the same time as far as possible."""
-    if options.pack is None:
+def evaluate(
+    stack: str,
+    step: Step,
+    *,
+    project: Path = REPOSITORY,
+    pack: Path | None = PACK,
+    values: Values | None = None,
+) -> tuple[Graph, list[Violation]]:
+    """Run the program and the policy pack, at the same time as far as possible.
+
+    Args:
+        stack: The stack's name.
+        step: Opens a step.
+        project: The folder of `Pulumi.yaml`.
+        pack: The folder of the policy pack, or None for no policies.
+        values: Generated values that exist already.
+    """
+    if pack is None:
         with step("evaluate the program"):
-            return record(options.stack, project=options.project), []
-    project = load(options.project, options.stack)
-    with Analyzer(options.pack, project=project.name, stack=options.stack) as analyzer:
+            return record(stack, project=project, generated=values), []
+    with Analyzer(pack, project=load(project, stack).name, stack=stack) as analyzer:
         with step("evaluate the program"):
-            graph = record(options.stack, project=options.project)
+            graph = record(stack, project=project, generated=values)
         with step("check the policies"):
             return graph, violations(graph, analyzer)
 
@@ -88,11 +105,13 @@ def up(options: Options, step: Step) -> Plan:
         NotReadyError: Something did not become ready.
         PlatformError: Anything else that a user can act on.
     """
-    graph, found = evaluate(options, step)
+    target = options.target
+    values = _values_so_far(target)
+    graph, found = evaluate(options.stack, step, project=options.project, pack=options.pack, values=values)
     if any(item.mandatory for item in found):
         raise ViolationsError(options.stack, found)
     require_supported(graph)
-    target = target_of(graph)
+    require_target(graph, target)
     objects = manifests(graph)
     specs = image_specs(graph, project=options.project)
     with step("reach the cluster") as report:
@@ -102,15 +121,22 @@ def up(options: Options, step: Step) -> Plan:
         with step("build the images") as report:
             push = any(spec.push for spec in specs)
             build(specs, load_into=target.cluster, push=push, report=report)
-        with step("make the secrets") as report:
-            values = generated.complete(kubectl, graph, target.namespace)
-            if values:
-                report("evaluating the program with the generated values")
-                graph = record(options.stack, project=options.project, generated=values)
-                objects = manifests(graph)
         with step("release the objects") as report:
+            complete = generated.complete(kubectl, graph, target.namespace)
+            if complete != (values or {}):
+                report("evaluating the program with the generated values")
+                objects = manifests(record(options.stack, project=options.project, generated=complete))
             release = Release(target.helm(report), kubectl, options.stack, report)
-            return _release(release, objects, target, options, report)
+            return _release(release, objects, options, report)
+
+
+def _values_so_far(target: Target) -> Values | None:
+    """The generated values where the cluster runs already: they spare a second evaluation."""
+    cluster = target.cluster
+    if cluster is None or (cluster.kubeconfig.is_file() and not cluster.toolbox.missing):
+        with suppress(PlatformError):
+            return generated.read(target.kubectl(silent), target.namespace)
+    return None
 
 
 def _reach(target: Target, report: Report) -> Kubectl:
@@ -122,13 +148,11 @@ def _reach(target: Target, report: Report) -> Kubectl:
     return kubectl
 
 
-def _release(
-    release: Release, objects: Sequence[Manifest], target: Target, options: Options, report: Report
-) -> Plan:
+def _release(release: Release, objects: Sequence[Manifest], options: Options, report: Report) -> Plan:
     release.repair()
     released = release.objects()
     report("comparing with the cluster")
-    todo = plan.against(release.kubectl, options.stack, objects, released, target.namespace)
+    todo = plan.against(release.kubectl, options.stack, objects, released, options.target.namespace)
     if todo.refusals:
         raise PlatformError(f"the API server refuses it: {todo.refusals[0]}", hint="nothing was released")
     lost = [step for step in todo.steps if step.action is Action.DELETE and step.loses_data]
@@ -155,36 +179,24 @@ def _release(
     return todo
 
 
-def preview(options: Options, step: Step, *, offline: bool) -> tuple[Plan, list[Violation]]:
-    """What `up` would do, and what the policies say.
-
-    Args:
-        options: As for `up`.
-        step: Opens a step.
-        offline: Compare with nothing instead of with the cluster.
-    """
-    graph, found = evaluate(options, step)
-    objects = manifests(graph)
-    if offline:
-        return plan.offline(options.stack, objects), found
+def preview(options: Options, step: Step) -> tuple[Plan, list[Violation]]:
+    """What `up` would do against the cluster, and what the policies say."""
+    target = options.target
+    values = generated.read(target.kubectl(silent), target.namespace)
+    graph, found = evaluate(options.stack, step, project=options.project, pack=options.pack, values=values)
     require_supported(graph)
-    target = target_of(graph)
+    require_target(graph, target)
     with step("compare with the cluster") as report:
-        kubectl = target.kubectl(report)
-        if values := generated.read(kubectl, target.namespace):
-            objects = manifests(record(options.stack, project=options.project, generated=values))
-        release = Release(target.helm(report), kubectl, options.stack, report)
-        todo = plan.against(kubectl, options.stack, objects, release.objects(), target.namespace)
+        release = open_release(target, report)
+        todo = plan.against(
+            release.kubectl, options.stack, manifests(graph), release.objects(), target.namespace
+        )
     return todo, found
 
 
-def open_release(options: Options, step: Step) -> tuple[Release, Target, Graph]:
+def open_release(target: Target, report: Report) -> Release:
     """The release of a stack whose cluster runs."""
-    with step("evaluate the program") as report:
-        graph = record(options.stack, project=options.project)
-        target = target_of(graph)
-        kubectl = target.kubectl(report)
-        return Release(target.helm(report), kubectl, options.stack, report), target, graph
+    return Release(target.helm(report), target.kubectl(report), target.stack, report)
 
 
 def rollback(options: Options, step: Step, revision: int | None) -> int:
@@ -196,35 +208,46 @@ def rollback(options: Options, step: Step, revision: int | None) -> int:
     Raises:
         PlatformError: There is no such revision.
     """
-    release, target, _ = open_release(options, step)
-    with held(release.kubectl, target.namespace), step("roll back") as report:
-        release = Release(release.helm, release.kubectl, release.stack, report)
-        release.repair()
-        history = release.helm.history()
-        earlier = [item.number for item in history[:-1] if item.status == "superseded"]
-        chosen = revision if revision is not None else max(earlier, default=None)
-        if chosen is None or chosen not in {item.number for item in history}:
-            known = ", ".join(str(item.number) for item in history) or "none"
-            raise PlatformError(
-                f"stack {options.stack} has no revision {chosen or 'to go back to'}",
-                hint=f"revisions: {known}",
-            )
-        release.rollback(chosen, timeout=options.timeout)
-        return chosen
+    target = options.target
+    with step("roll back") as report:
+        release = open_release(target, report)
+        _require_namespace(release.kubectl, target)
+        with held(release.kubectl, target.namespace):
+            release.repair()
+            history = release.helm.history()
+            earlier = [item.number for item in history[:-1] if item.status == "superseded"]
+            chosen = revision if revision is not None else max(earlier, default=0)
+            if chosen not in {item.number for item in history}:
+                known = ", ".join(str(item.number) for item in history) or "none"
+                raise PlatformError(
+                    f"stack {options.stack} has no revision {chosen or 'to go back to'}",
+                    hint=f"revisions: {known}",
+                )
+            report(f"releasing revision {chosen} again")
+            release.rollback(chosen, timeout=options.timeout)
+    return chosen
 
 
 def down(options: Options, step: Step) -> None:
-    """Remove the release; volumes, secrets and the namespace only if data may be lost."""
-    release, target, graph = open_release(options, step)
-    if release.kubectl.get("namespace", "", target.namespace) is None:
-        return
-    with held(release.kubectl, target.namespace), step("remove the release") as report:
-        release = Release(release.helm, release.kubectl, release.stack, report)
-        release.remove(timeout=options.timeout)
+    """Remove the release; volumes, secrets and the namespace too if data may be lost."""
+    target = options.target
+    with step("remove the release") as report:
+        release = open_release(target, report)
+        if release.kubectl.get("namespace", "", target.namespace) is None:
+            report("there is nothing")
+            return
+        with held(release.kubectl, target.namespace):
+            release.remove(timeout=options.timeout)
     if options.allow_data_loss:
         with step("delete the namespace with all data"):
-            namespaces = [item.name for item in manifests(graph) if item.kind == "Namespace"]
-            for name in namespaces:
-                release.kubectl.must(
-                    "delete", "namespace", name, "--ignore-not-found", timeout=options.timeout
-                )
+            release.kubectl.must(
+                "delete", "namespace", target.namespace, "--ignore-not-found", timeout=options.timeout
+            )
+
+
+def _require_namespace(kubectl: Kubectl, target: Target) -> None:
+    if kubectl.get("namespace", "", target.namespace) is None:
+        raise PlatformError(
+            f"stack {target.stack} is not deployed: {target.context} has no namespace {target.namespace}",
+            hint=f"mcpctl up --stack {target.stack}",
+        )

@@ -38,7 +38,7 @@ class Pod:
         restarts: Of all its containers.
         created: RFC 3339 time.
         revision: The revision of its StatefulSet or DaemonSet that it was made from, or "".
-        owner: `StatefulSet/redis`, or "".
+        owner: `StatefulSet/redis`, or "/".
         leaving: Whether it is being deleted.
     """
 
@@ -52,6 +52,12 @@ class Pod:
     revision: str
     owner: str
     leaving: bool
+
+    @property
+    def workload(self) -> str:
+        """The name of its Deployment, StatefulSet or DaemonSet."""
+        kind, _, name = self.owner.partition("/")
+        return name.rpartition("-")[0] if kind == "ReplicaSet" else name
 
     @property
     def stuck(self) -> bool:

@@ -11,11 +11,8 @@ from infra.engine.graph import Graph
 from infra.engine.helm import Helm
 from infra.engine.kubectl import Kubectl
 from infra.errors import PlatformError
-from infra.naming import namespace
 
 PROVIDER: Final = "pulumi:providers:kubernetes"
-EMBEDDED_OUTPUT: Final = "embedded"
-"""The stack output that names the embedded cluster, where the stack runs on one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +45,15 @@ class Target:
         return tool(name, report, home=self.cluster.home) if self.cluster else client_tool(name, report)
 
 
-def target_of(graph: Graph) -> Target:
-    """Where a graph's one Kubernetes provider points.
+def require_target(graph: Graph, target: Target) -> None:
+    """Refuse a program that deploys to another cluster than the one that was chosen for its stack.
 
     Raises:
-        PlatformError: There is no such provider, there are several that differ, or it names no context.
+        PlatformError: Its Kubernetes providers name another context, none, or several.
     """
-    providers = list(graph.by_type(PROVIDER).values())
-    contexts = {(item.inputs.get("context"), item.inputs.get("kubeconfig")) for item in providers}
-    if len(contexts) != 1:
+    contexts = sorted({str(item.inputs.get("context")) for item in graph.by_type(PROVIDER).values()})
+    if contexts != [target.context]:
         raise PlatformError(
-            f"stack {graph.stack} must have one Kubernetes provider with one context, not {len(contexts)}",
+            f"stack {graph.stack} deploys to {contexts}, not to {target.context} alone",
             hint="use `--engine pulumi` for a stack of several clusters",
         )
-    ((context, kubeconfig),) = contexts
-    if not isinstance(context, str):
-        raise PlatformError(f"stack {graph.stack}: the Kubernetes provider names no context")
-    embedded = graph.outputs.get(EMBEDDED_OUTPUT)
-    cluster = Cluster.named(embedded) if isinstance(embedded, str) else None
-    if cluster:
-        file = cluster.kubeconfig
-    else:
-        file = Path(kubeconfig).expanduser() if isinstance(kubeconfig, str) else None
-    return Target(graph.stack, namespace(graph.stack), context, file, cluster)

@@ -1,0 +1,270 @@
+"""`mcpctl preview`, `render`, `up`, `down`, `status`, `verify`, `rollback` and `history`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from cli import gateway_client
+from cli.console import err, out, step
+from cli.gateway_access import GatewayAccess
+from cli.stack_views import (
+    plan_data,
+    print_check,
+    print_health,
+    print_history,
+    print_plan,
+    print_violations,
+)
+from infra import naming
+from infra.cluster import Cluster, silent
+from infra.engine import direct, plan, project, pulumi_cli
+from infra.engine.diagnosis import NotReadyError
+from infra.engine.direct import Options, ViolationsError
+from infra.engine.health import Check, checks, health
+from infra.engine.helm import RELEASE
+from infra.engine.manifest import manifests
+from infra.engine.plan import is_outside
+from infra.engine.pulumi_cli import PulumiFailedError
+from infra.engine.record import REPOSITORY, record
+from infra.engine.render import missing, write_chart, write_tree
+from infra.engine.target import Target
+from infra.errors import PlatformError
+from infra.settings import parse
+from services.kit.conventions import MCP_PATH, SERVER_NAME_SEPARATOR
+
+EXIT_VIOLATION: Final = 1
+EXIT_NOT_OK: Final = 1
+
+
+class Engine(StrEnum):
+    """What runs the program."""
+
+    AUTO = "auto"
+    PULUMI = "pulumi"
+    DIRECT = "direct"
+
+
+StackName = Annotated[str, typer.Option("--stack", "-s", help="Which stack.")]
+EngineName = Annotated[
+    Engine, typer.Option("--engine", help="auto: Pulumi's CLI where PATH has it, else the direct way.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for readiness.")]
+DataLoss = Annotated[bool, typer.Option("--allow-data-loss", help="Volumes and secrets may be deleted.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def preview(
+    stack: StackName = "dev",
+    engine: EngineName = Engine.AUTO,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Compare with nothing; needs no cluster.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what `up` would create, change and delete; exit 1 when a mandatory policy is violated."""
+    if not offline and _uses_pulumi(engine):
+        _pulumi("preview", stack, *["--json"] * as_json, policies=True)
+        return
+    target = target_of(stack)
+    if offline:
+        graph, found = direct.evaluate(stack, step)
+        todo = plan.offline(stack, manifests(graph))
+    else:
+        todo, found = direct.preview(Options(stack=stack, target=target), step)
+    if as_json:
+        typer.echo(json.dumps(plan_data(todo, found), indent=2, default=str))
+    else:
+        print_plan(out, todo)
+        print_violations(out, found)
+    if todo.refusals:
+        raise PlatformError(f"stack {stack}: the API server refuses {len(todo.refusals)} objects, see above")
+    if any(item.mandatory for item in found):
+        raise typer.Exit(EXIT_VIOLATION)
+
+
+def render(
+    output: Annotated[Path, typer.Option("--output", "-o", help="An empty, new or earlier rendered folder.")],
+    stack: StackName = "dev",
+    helm: Annotated[bool, typer.Option("--helm", help="A Helm chart instead of single files.")] = False,
+) -> None:
+    """Write the stack's objects for Argo CD, Flux or kubectl; secrets are left out and listed."""
+    with step("evaluate the program"):
+        objects = manifests(record(stack))
+    if helm:
+        known = [item for item in objects if not is_outside(item) and not item.unknown_paths]
+        write_chart(known, output, name=RELEASE, description=f"stack {stack}")
+        count = len(known)
+    else:
+        count = len([path for path in write_tree(objects, output) if path.suffix == ".yaml"])
+    out.print(f"{count} objects in {output}", soft_wrap=True)
+    if lines := missing(objects):
+        err.print("not in there, to be provided by you:")
+        for line in lines:
+            err.print(f"  {line}", markup=False, soft_wrap=True)
+
+
+def up(
+    stack: StackName = "dev",
+    engine: EngineName = Engine.AUTO,
+    timeout: Timeout = direct.TIMEOUT,
+    allow_data_loss: DataLoss = False,
+    yes: Yes = False,
+) -> None:
+    """Build the images, make the cluster hold what the program declares, and wait until it is ready."""
+    if _uses_pulumi(engine):
+        _pulumi("up", stack, "--yes", policies=True)
+        return
+    _confirm_loss(stack, allow_data_loss, yes)
+    options = Options(stack=stack, target=target_of(stack), timeout=timeout, allow_data_loss=allow_data_loss)
+    try:
+        done = direct.up(options, step)
+    except ViolationsError as error:
+        print_violations(err, error.violations)
+        err.print(str(error), markup=False, soft_wrap=True)
+        raise typer.Exit(EXIT_VIOLATION) from None
+    except NotReadyError as error:
+        _print_details(error)
+        raise
+    print_plan(out, done)
+
+
+def down(
+    stack: StackName = "dev",
+    engine: EngineName = Engine.AUTO,
+    timeout: Timeout = direct.TIMEOUT,
+    allow_data_loss: DataLoss = False,
+    yes: Yes = False,
+) -> None:
+    """Remove what `up` released; volumes, secrets and the namespace only with --allow-data-loss."""
+    _confirm_loss(stack, allow_data_loss, yes)
+    if _uses_pulumi(engine):
+        if not allow_data_loss:
+            raise PlatformError(
+                "Pulumi's engine deletes volumes and secrets too",
+                hint="add --allow-data-loss, or use `--engine direct` if that made the stack",
+            )
+        _pulumi("destroy", stack, "--yes", policies=False)
+        return
+    direct.down(
+        Options(stack=stack, target=target_of(stack), timeout=timeout, allow_data_loss=allow_data_loss), step
+    )
+
+
+def rollback(
+    revision: Annotated[
+        int | None, typer.Argument(help="As `history` lists it; default: the one before.")
+    ] = None,
+    stack: StackName = "dev",
+    timeout: Timeout = direct.TIMEOUT,
+) -> None:
+    """Release an earlier revision again, and wait until it is ready. Secrets and volumes stay as they are."""
+    options = Options(stack=stack, target=target_of(stack), timeout=timeout)
+    try:
+        chosen = direct.rollback(options, step, revision)
+    except NotReadyError as error:
+        _print_details(error)
+        raise
+    out.print(f"stack {stack} is what it was in revision {chosen}; the next `up` brings the program back")
+
+
+def history(stack: StackName = "dev", as_json: AsJson = False) -> None:
+    """List the revisions that were released."""
+    revisions = direct.open_release(target_of(stack), silent).helm.history()
+    if as_json:
+        typer.echo(json.dumps([asdict(item) for item in revisions], indent=2))
+    else:
+        print_history(out, revisions)
+
+
+def status(stack: StackName = "dev", as_json: AsJson = False) -> None:
+    """Show the services, the gateway's address and the release; exit 1 when something is not ready."""
+    target = target_of(stack)
+    found = health(direct.open_release(target, silent))
+    url = f"{target.cluster.gateway_url}{MCP_PATH}" if target.cluster else ""
+    if as_json:
+        typer.echo(json.dumps({**asdict(found), "ready": found.ready, "url": url}, indent=2))
+    else:
+        print_health(out, found, url)
+    if not found.ready:
+        raise typer.Exit(EXIT_NOT_OK)
+
+
+def verify(stack: StackName = "dev", as_json: AsJson = False) -> None:
+    """Prove that the stack works: services, stores, and every server's tools through the gateway."""
+    target = target_of(stack)
+    results: list[Check] = []
+    for check in _all_checks(target):
+        results.append(check)
+        if not as_json:
+            print_check(out, check)
+    if as_json:
+        typer.echo(json.dumps([asdict(item) for item in results], indent=2))
+    if not all(item.ok for item in results):
+        raise typer.Exit(EXIT_NOT_OK)
+
+
+def target_of(stack: str) -> Target:
+    """Where a stack's settings say that it runs; nothing is contacted."""
+    cluster = parse(stack, project.load(REPOSITORY, stack).config).cluster
+    embedded = Cluster.named(cluster.embedded) if cluster.embedded else None
+    given = Path(cluster.kubeconfig).expanduser() if cluster.kubeconfig else None
+    kubeconfig = embedded.kubeconfig if embedded else given
+    return Target(stack, naming.namespace(stack), cluster.context_name, kubeconfig, embedded)
+
+
+def _all_checks(target: Target) -> Iterator[Check]:
+    yield from checks(target.kubectl(silent), target.namespace)
+    settings = parse(target.stack, project.load(REPOSITORY, target.stack).config)
+    if not settings.auth.dev_issuer:
+        yield Check("discovery", ok=True, detail="not asked: mcpctl can't make tokens for this stack")
+        return
+    with GatewayAccess.of(target.stack) as gateway:
+        token = gateway.token("mcpctl", "mcp:read")
+        listed = gateway_client.run(gateway.url, token, gateway_client.list_tools)
+    found = [tool.name.partition(SERVER_NAME_SEPARATOR)[0] for tool in listed]
+    for server in settings.servers:
+        count = found.count(server)
+        yield Check(f"server {server}", ok=count > 0, detail=f"{count} tools through the gateway")
+
+
+def _uses_pulumi(engine: Engine) -> bool:
+    """Choose the engine, and say which."""
+    available = pulumi_cli.find() is not None
+    chosen = engine is Engine.PULUMI or (engine is Engine.AUTO and available)
+    if engine is Engine.AUTO:
+        why = "pulumi is on PATH" if available else "pulumi is not on PATH"
+        err.print(f"[dim]engine: {Engine.PULUMI if chosen else Engine.DIRECT} ({why})[/]")
+    return chosen
+
+
+def _pulumi(command: str, stack: str, *arguments: str, policies: bool) -> None:
+    try:
+        pulumi_cli.run(command, stack, *arguments, policies=policies)
+    except PulumiFailedError as error:
+        if not error.violated:
+            raise
+        err.print(str(error), markup=False)
+        raise typer.Exit(EXIT_VIOLATION) from None
+
+
+def _confirm_loss(stack: str, allow_data_loss: bool, yes: bool) -> None:
+    if not allow_data_loss or yes:
+        return
+    if not err.is_terminal:
+        raise PlatformError("--allow-data-loss needs --yes where nobody can be asked")
+    typer.confirm(
+        f"Volumes and secrets of stack {stack} may be deleted for good. Go on?", abort=True, err=True
+    )
+
+
+def _print_details(error: NotReadyError) -> None:
+    for line in error.details:
+        err.print(line, markup=False, soft_wrap=True)
