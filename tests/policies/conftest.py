@@ -7,8 +7,9 @@ A file in `cases/` maps a rule's id to its cases. A case changes one object and 
       set: {"pod.initContainers[0].securityContext.privileged": true}
       fail: ["pod.initContainers[0].securityContext.privileged"]
 
-`pod` stands for the object's pod spec; `drop` removes fields; `add` and `remove` whole objects of the stack; `options`
-sets the rule's options. `fail` and `unverifiable` list the paths of all findings; without both, the rule passes.
+`pod` stands for the object's pod spec; `drop` removes fields; `add` and `remove` whole objects of the stack;
+`options` sets the rule's options. `fail` and `unverifiable` list the paths of all findings; without both, the
+rule passes.
 `!unknown` is a value that only the deployment knows, `!secret X` one that the program marked secret.
 """
 
@@ -17,9 +18,10 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -136,13 +138,13 @@ def _dotted(segments: Iterable[str | int]) -> str:
 
 
 def _put(target: Any, segments: list[str | int], value: Any) -> None:
-    for segment, following in zip(segments, segments[1:], strict=False):
+    for segment, following in pairwise(segments):
         if isinstance(segment, int):
             target = target[segment]
         else:
             target = target.setdefault(segment, [] if isinstance(following, int) else {})
     last = segments[-1]
-    if isinstance(target, list) and last == len(target):
+    if isinstance(last, int) and last == len(target):
         target.append(value)
     else:
         target[last] = value
@@ -178,18 +180,3 @@ def cases() -> list[Case]:
 def good_objects() -> list[dict[str, Any]]:
     """The objects of `stack.yaml`."""
     return GOOD_OBJECTS
-
-
-@pytest.fixture(scope="session")
-def mutate() -> Callable[[Rule, str], Rule]:
-    """A rule that is switched off ("silent") or that always fails ("loud")."""
-
-    def change(rule: Rule, how: str) -> Rule:
-        from policies.rule import Finding
-
-        findings = [] if how == "silent" else [Finding(("mutant",), "always fails")]
-        if rule.check_stack:
-            return replace(rule, check_stack=lambda _stack, _options: findings)
-        return replace(rule, check_object=lambda _object, _options: findings)
-
-    return change

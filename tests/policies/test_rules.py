@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from policies.evaluate import Status, evaluate
 from policies.objects import KubernetesObject, Stack
 from policies.registry import RULES
-from policies.rule import Options, Rule
+from policies.rule import Finding, Options, Rule
 
 
 def test_a_case_finds_what_it_says(case: Any) -> None:
@@ -22,30 +24,33 @@ def test_every_rule_has_a_case_that_fails_one_that_passes_and_an_edge(rule: Rule
     assert len(own) >= 3, "no case for an edge"
 
 
-def test_switching_a_rule_off_fails_a_case(
-    rule: Rule, cases: list[Any], mutate: Callable[[Rule, str], Rule]
-) -> None:
-    silent = mutate(rule, "silent")
-    assert any(case.found_by(silent) != case.expected for case in cases if case.rule == rule.id)
-
-
-def test_a_rule_that_always_fails_fails_a_case(
-    rule: Rule, cases: list[Any], mutate: Callable[[Rule, str], Rule]
-) -> None:
-    loud = mutate(rule, "loud")
-    assert any(
-        case.found_by(loud) != case.expected
-        for case in cases
-        if case.rule == rule.id and not case.expected[Status.FAIL]
-    )
+@pytest.mark.parametrize(
+    "findings", [[], [Finding(("mutant",), "always fails")]], ids=["switched off", "always failing"]
+)
+def test_a_broken_rule_fails_a_case(rule: Rule, cases: list[Any], findings: list[Finding]) -> None:
+    if rule.check_stack:
+        mutant = replace(rule, check_stack=lambda *_: findings)
+    else:
+        mutant = replace(rule, check_object=lambda *_: findings)
+    quiet = [case for case in cases if case.rule == rule.id and not case.expected[Status.FAIL]]
+    loud = [case for case in cases if case.rule == rule.id and case.expected[Status.FAIL]]
+    assert all(case.found_by(mutant) != case.expected for case in (quiet if findings else loud))
 
 
 def test_every_case_is_about_a_rule(cases: list[Any]) -> None:
     assert {case.rule for case in cases} == set(RULES)
 
 
-def test_the_good_stack_keeps_every_rule_in_prod_and_dev(good_objects: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_the_good_stack_keeps_every_rule(good_objects: list[dict[str, Any]], environment: str) -> None:
     stack = Stack(tuple(KubernetesObject(item) for item in good_objects))
-    for environment in ("prod", "dev"):
-        results = evaluate(stack, RULES.values(), Options(environment=environment))
-        assert [(result.rule.id, result.path) for result in results] == []
+    results = evaluate(stack, RULES.values(), Options(environment=environment))
+    assert [(result.rule.id, result.path) for result in results] == []
+
+
+def test_a_rule_says_what_one_needs_to_know(rule: Rule) -> None:
+    assert rule.title
+    assert not rule.title.endswith(".")
+    assert rule.remediation.endswith(".")
+    assert set(rule.enforcement) == {"dev", "prod"}
+    assert set(rule.settings) <= {name for name in Options.__slots__}
