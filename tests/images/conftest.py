@@ -1,0 +1,67 @@
+"""Images as the stack `dev` declares them, built in the machine-wide storage, whose cache `up` shares."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from infra.cluster.report import silent
+from infra.engine.build import ImageSpec, build, image_specs
+from infra.engine.build_buildah import Buildah
+from infra.engine.build_packages import ensure_program
+from infra.engine.build_settings import BuildSettings
+from infra.engine.record import record
+from tests.images.oci import Container, Root, unpack
+
+
+@pytest.fixture(scope="session")
+def buildah() -> Buildah:
+    if os.geteuid() != 0:
+        pytest.skip("building without a Docker engine needs root")
+    ensure_program("runc", ["runc"], silent)
+    settings = BuildSettings.from_environment()
+    settings.make_folder()
+    return Buildah.prepare(settings, silent)
+
+
+@pytest.fixture(scope="session")
+def specs() -> dict[str, ImageSpec]:
+    return {spec.name: spec for spec in image_specs(record("dev"))}
+
+
+@pytest.fixture(scope="session")
+def image(
+    buildah: Buildah, specs: dict[str, ImageSpec], tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Callable[[str], Root]]:
+    """An image of the stack by name, built and unpacked when it is first asked for."""
+    folder = tmp_path_factory.mktemp("images")
+    roots: dict[str, Root] = {}
+
+    def get(name: str) -> Root:
+        if name not in roots:
+            build([specs[name]], builder="buildah")
+            roots[name] = unpack(buildah, specs[name].ref, folder / name)
+        return roots[name]
+
+    yield get
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def container(image: Callable[[str], Root], tmp_path: Path) -> Generator[Callable[..., Container]]:
+    """Make containers of an image; they are gone after the test."""
+    made: list[Container] = []
+
+    def make(name: str, folder: str = "container", **options: object) -> Container:
+        one = Container(image(name), tmp_path / folder, **options)  # pyright: ignore[reportArgumentType] - the caller's
+        made.append(one)
+        return one
+
+    yield make
+    for one in made:
+        one.remove()
+    shutil.rmtree(tmp_path / "runc", ignore_errors=True)
