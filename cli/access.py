@@ -1,20 +1,24 @@
-"""`mcpctl tools`, `call` and `token`: use the platform as a client of its gateway."""
+"""`mcpctl tools`, `call` and `token`: use the platform as a client of its gateway.
+
+The MCP client is imported by the commands that need it: it takes longer to load than all else together.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from mcp import Client
-from mcp_types import CallToolResult, TextContent, Tool
 from rich.table import Table
 
-from cli import gateway_client
 from cli.arguments import parse_arguments
 from cli.console import out
 from cli.gateway_access import GatewayAccess
 from infra.errors import PlatformError
+
+if TYPE_CHECKING:
+    from mcp import Client
+    from mcp_types import CallToolResult, Tool
 
 Stack = Annotated[str, typer.Option("--stack", "-s", help="The stack whose gateway is asked.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -25,6 +29,8 @@ EXIT_TOOL_ERROR = 1
 
 def tools(stack: Stack = "dev", as_json: AsJson = False) -> None:
     """List the tools of all servers behind the gateway."""
+    from cli import gateway_client  # noqa: PLC0415 - see the module's docstring
+
     with GatewayAccess.of(stack) as gateway:
         listed = gateway_client.run(
             gateway.url, gateway.token("mcpctl", "mcp:read"), gateway_client.list_tools
@@ -50,6 +56,8 @@ def call(
     `mcpctl call filesystem__read_file path=a.txt limit=10`.
     """
 
+    from cli import gateway_client  # noqa: PLC0415 - see the module's docstring
+
     async def action(client: Client) -> CallToolResult:
         listed = {tool.name: tool for tool in await gateway_client.list_tools(client)}
         if name not in listed:
@@ -64,7 +72,7 @@ def call(
         typer.echo(json.dumps(_plain(result), indent=2))
     else:
         _print_result(result)
-    if gateway_client.failed(result):
+    if result.is_error:
         raise typer.Exit(EXIT_TOOL_ERROR)
 
 
@@ -94,7 +102,7 @@ def _print_result(result: CallToolResult) -> None:
         out.print_json(data=result.structured_content)
         return
     for block in result.content:
-        if isinstance(block, TextContent):
+        if block.type == "text":
             out.print(block.text, markup=False, highlight=False)
         else:
             out.print_json(block.model_dump_json(by_alias=True, exclude_none=True))

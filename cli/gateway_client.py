@@ -11,7 +11,7 @@ import httpx2
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
-from mcp_types import CallToolResult, Tool
+from mcp_types import Tool
 
 from infra.errors import PlatformError
 from services.kit.conventions import MCP_PATH
@@ -67,11 +67,6 @@ def run(url: str, token: str, action: Callable[[Client], Awaitable[T]]) -> T:
             f"the gateway at {url} does not answer: {_first(group) or type(_leaf(group)).__name__}",
             hint="is the stack up? mcpctl status shows it, mcpctl up brings it up",
         ) from None
-
-
-def failed(result: CallToolResult) -> bool:
-    """Whether the tool itself reported an error."""
-    return bool(result.is_error)
 
 
 def _leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
