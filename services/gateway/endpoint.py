@@ -1,5 +1,6 @@
 """The MCP endpoint: a POST from first byte to access log."""
 
+import asyncio
 import re
 import secrets
 import time
@@ -77,6 +78,12 @@ class McpEndpoint:
         except ClientGoneError:
             record.error = "client_gone"
             answer.status = _CLIENT_CLOSED
+        except asyncio.CancelledError:
+            record.error = "shutdown"
+            if not answer.finished:
+                message = "the gateway is shutting down; the call may have been carried out"
+                await answer.finish(503, error_bytes(record.id, RpcError(INTERNAL_ERROR, message)))
+            raise
         except Exception:  # noqa: BLE001 - a defect of ours: logged, and never a traceback to the caller
             get_logger().exception("request failed")
             record.error = "internal"
