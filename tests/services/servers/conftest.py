@@ -1,4 +1,4 @@
-"""Servers to test: real processes on loopback ports, and a filesystem server with something to attack beside it."""
+"""Servers to test: real processes on loopback ports, and a file server with secrets beside its folder."""
 
 import asyncio
 import json
@@ -85,7 +85,11 @@ def running(name: str, **environment: str) -> Generator[Running]:
 @pytest.fixture
 def start_server() -> Generator[StartServer]:
     with ExitStack() as stack:
-        yield lambda name, **environment: stack.enter_context(running(name, **environment))
+
+        def start(name: str, **environment: str) -> Running:
+            return stack.enter_context(running(name, **environment))
+
+        yield start
 
 
 @pytest.fixture(scope="session")
@@ -146,7 +150,7 @@ def make_files(tmp_path: Path) -> Generator[MakeFiles]:
     with ExitStack() as stack:
 
         def make(**settings: Any) -> Files:
-            chosen = FilesystemSettings(**{"filesystem_roots": (str(root),), **settings})
+            chosen = FilesystemSettings.model_validate({"filesystem_roots": (str(root),), **settings})
             server = build(chosen, Health())
             stack.callback(server.close)
             return Files(root, outside, chosen, lambda: Client(server))

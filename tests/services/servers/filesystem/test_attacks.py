@@ -85,7 +85,11 @@ def snapshot(*folders: Path) -> Snapshot:
     """Everything about the files below: inode, time and contents."""
     found = [path for folder in folders for path in (folder, *sorted(folder.rglob("*")))]
     return {
-        str(path): (path.lstat().st_ino, path.lstat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
+        str(path): (
+            path.lstat().st_ino,
+            path.lstat().st_mtime_ns,
+            path.read_bytes() if path.is_file() else b"",
+        )
         for path in found
     }
 
@@ -103,7 +107,9 @@ def test_no_tool_reaches_outside(trapped: Any, attack: str) -> None:
     assert snapshot(trapped.root) == inside
 
 
-@pytest.mark.parametrize("attack", [name for name, path in ATTACKS.items() if "link-" in path or "{outside}" in path])
+@pytest.mark.parametrize(
+    "attack", [name for name, path in ATTACKS.items() if "link-" in path or "{outside}" in path]
+)
 @pytest.mark.parametrize(("tool", "arguments"), CALLS)
 def test_the_answer_does_not_tell_whether_the_target_exists(
     trapped: Any, attack: str, tool: str, arguments: Callable[[str], dict[str, Any]]
@@ -130,7 +136,9 @@ def test_no_resource_reaches_outside(trapped: Any, attack: str) -> None:
         asyncio.run(read(uri.replace("\0", "%00")))
 
 
-@pytest.mark.parametrize("name", ["%2e%2e", "..%2foutside", "~", "$HOME", "...", ".. ", "a\\..\\b", "C:x", "-rf", "`id`"])
+@pytest.mark.parametrize(
+    "name", ["%2e%2e", "..%2foutside", "~", "$HOME", "...", ".. ", "a\\..\\b", "C:x", "-rf", "`id`"]
+)
 def test_names_are_literal(files: Any, name: str) -> None:
     assert files.ok("write_file", path=name, content="mine")["path"] == f"{files.root}/{name}"
     assert (files.root / name).read_text() == "mine"
@@ -139,7 +147,9 @@ def test_names_are_literal(files: Any, name: str) -> None:
     files.ok("delete_file", path=f"sub/{name}")
 
 
-@pytest.mark.parametrize("name", ["ü.txt", "u\u0308.txt", "文件", "\u202etxt.exe", "a\nb", "🙂", " ", "a" * 255])
+@pytest.mark.parametrize(
+    "name", ["ü.txt", "u\u0308.txt", "文件", "\u202etxt.exe", "a\nb", "🙂", " ", "a" * 255]
+)
 def test_unicode_names_round_trip(files: Any, name: str) -> None:
     files.ok("write_file", path=f"sub/{name}", content="mine")
     names = [entry["name"] for entry in files.ok("list_directory", path="sub")["entries"]]
@@ -163,7 +173,7 @@ def test_links_that_stay_inside_are_followed_for_reading_only(files: Any) -> Non
     assert (files.root / "file.txt").read_text() == "harmless\n"
 
 
-def test_hard_links_to_files_outside_are_neither_read_nor_written(files: Any, make_files: Any) -> None:
+def test_hard_links_to_files_outside_are_neither_read_nor_written(files: Any) -> None:
     os.link(files.outside / "file.txt", files.root / "hard.txt")
     for tool, arguments in {
         "read_file": {"path": "hard.txt"},

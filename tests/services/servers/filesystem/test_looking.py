@@ -171,4 +171,6 @@ def test_any_pattern_is_valid(pattern: str, parts: list[str]) -> None:
 def test_patterns_have_a_length(pattern: str, files: Any) -> None:
     with pytest.raises(ValueError, match="1 to 1000 characters"):
         Pattern(pattern)
-    assert "wrong arguments for search_files: pattern" in files.error("search_files", path=".", pattern=pattern)
+    assert "wrong arguments for search_files: pattern" in files.error(
+        "search_files", path=".", pattern=pattern
+    )

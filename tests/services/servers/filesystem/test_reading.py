@@ -48,7 +48,9 @@ def test_pieces_add_up_and_never_cut_a_character(files: Any, limit: int) -> None
     while offset is not None:
         piece = files.ok("read_file", path="text", offset=offset, limit=limit)
         assert piece["offset"] == offset
-        raw = piece["content"].encode() if piece["encoding"] == "utf-8" else base64.b64decode(piece["content"])
+        raw = (
+            piece["content"].encode() if piece["encoding"] == "utf-8" else base64.b64decode(piece["content"])
+        )
         assert len(raw) == piece["length"] > 0
         assert limit < 4 or piece["encoding"] == "utf-8"
         pieces.append(raw)

@@ -1,7 +1,6 @@
 import base64
 import errno
 import fcntl
-import os
 import resource
 import signal
 import stat
@@ -24,7 +23,7 @@ REPOSITORY = Path(__file__).parents[4]
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(os.listdir(folder))
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_create_makes_a_file_once(files: Any) -> None:
@@ -43,7 +42,9 @@ def test_overwrite_replaces_and_keeps_the_permissions(files: Any) -> None:
     inode = path.stat().st_ino
     assert files.ok("write_file", path="file.txt", content="new", mode="overwrite")["created"] is False
     assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("new", 0o640)
-    assert path.stat().st_ino != inode  # another file took the name: whoever had the old one open still reads it whole
+    assert (
+        path.stat().st_ino != inode
+    )  # another file took the name: whoever had the old one open still reads it whole
     assert files.ok("write_file", path="other.txt", content="new", mode="overwrite")["created"] is True
 
 
@@ -73,7 +74,9 @@ def test_json_text_stays_text(files: Any) -> None:
 def test_the_size_limit_holds_for_every_mode(make_files: Any) -> None:
     files = make_files(filesystem_max_file_bytes=10)
     for mode in ("create", "overwrite", "append"):
-        assert "would have 11 bytes; at most 10" in files.error("write_file", path="new", content="x" * 11, mode=mode)
+        assert "would have 11 bytes; at most 10" in files.error(
+            "write_file", path="new", content="x" * 11, mode=mode
+        )
     files.ok("write_file", path="full", content="x" * 10)
     assert "would have 11 bytes" in files.error("write_file", path="full", content="x", mode="append")
     assert names(files.root) == ["file.txt", "full", "sub"]
@@ -81,7 +84,12 @@ def test_the_size_limit_holds_for_every_mode(make_files: Any) -> None:
 
 @pytest.mark.parametrize(
     ("path", "message"),
-    [("sub", "is a directory"), ("no/where", "no such file"), ("file.txt/x", "not a directory"), (".", "is an allowed folder")],
+    [
+        ("sub", "is a directory"),
+        ("no/where", "no such file"),
+        ("file.txt/x", "not a directory"),
+        (".", "is an allowed folder"),
+    ],
 )
 def test_what_cannot_be_written_is_explained(files: Any, path: str, message: str) -> None:
     assert message in files.error("write_file", path=path, content="x", mode="overwrite")
@@ -181,7 +189,9 @@ def test_waiting_for_a_lock_ends_with_the_time_limit(make_files: Any) -> None:
     files = make_files(tool_timeout=0.3)
     with (files.root / "file.txt").open("a") as holder:
         fcntl.flock(holder, fcntl.LOCK_EX)
-        assert "did not finish within 0.3 s" in files.error("write_file", path="file.txt", content="x", mode="append")
+        assert "did not finish within 0.3 s" in files.error(
+            "write_file", path="file.txt", content="x", mode="append"
+        )
     time.sleep(0.2)
     assert (files.root / "file.txt").read_text() == "harmless\n"
 
