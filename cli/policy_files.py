@@ -18,6 +18,7 @@ STDIN: Final = "-"
 _SUFFIXES: Final = frozenset({".json", ".yaml", ".yml"})
 _MAX_BYTES: Final = 32 * 1024 * 1024
 """Files above this are refused: no API server takes an object above 3 MiB, and a stack is far below."""
+_MAX_DEPTH: Final = 200
 
 
 class _Loader(yaml.CSafeLoader):
@@ -56,7 +57,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What the files hold: objects with their sources, and files of folders that hold no Kubernetes objects."""
+    """What the files hold: objects with their sources, and files of folders that hold no object."""
 
     objects: Mapping[KubernetesObject, Source]
     skipped: tuple[str, ...]
@@ -99,9 +100,11 @@ def _files(names: list[str]) -> Iterator[tuple[str, bool]]:
 
 
 def _objects(file: str) -> dict[KubernetesObject, Source]:
-    loader = _Loader(_text(file))
+    text = _text(file)
     objects: dict[KubernetesObject, Source] = {}
+    loader = _Loader(text)
     try:
+        _refuse_depth(file, text)
         while loader.check_node():
             root = cast("yaml.Node", loader.get_node())  # check_node says that there is one
             _refuse_repeated_keys(file, root)
@@ -112,8 +115,6 @@ def _objects(file: str) -> dict[KubernetesObject, Source]:
                     objects[KubernetesObject(item, origin=origin)] = Source(file, node)
     except yaml.YAMLError as error:
         raise PlatformError(f"{file}: {_where(error)}") from None
-    except RecursionError:
-        raise PlatformError(f"{file}: is nested too deeply to be a Kubernetes object") from None
     finally:
         loader.dispose()
     return objects
@@ -189,6 +190,18 @@ def _refuse_repeated_keys(file: str, root: yaml.Node) -> None:
             if id(child) not in seen:
                 seen.add(id(child))
                 waiting.append(child)
+
+
+def _refuse_depth(file: str, text: bytes) -> None:
+    """The YAML library follows nesting by recursion: a deep file would overflow its stack and end the process."""
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _MAX_DEPTH:
+            raise PlatformError(f"{file}: is nested deeper than any Kubernetes object")
 
 
 def _where(error: yaml.YAMLError) -> str:

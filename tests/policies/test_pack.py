@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,12 @@ from policies.rule import environment_of
 PACK = Path(__file__).parents[2] / "policies"
 WIRE_SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
 Diagnostics = list[analyzer_pb2.AnalyzeDiagnostic]
+Edit = Callable[[dict[str, Any]], object]
+Change = Callable[[str, Edit], list[dict[str, Any]]]
 
 
 @contextmanager
-def running_pack(stack: str) -> Iterator[analyzer_pb2_grpc.AnalyzerStub]:
+def running_pack(stack: str) -> Generator[analyzer_pb2_grpc.AnalyzerStub]:
     """The pack as the Pulumi CLI starts it: in its own folder, stack and all by environment."""
     process = subprocess.Popen(
         [sys.executable, "-u", "."],
@@ -87,8 +89,8 @@ def analyze(stub: analyzer_pb2_grpc.AnalyzerStub, items: list[dict[str, Any]]) -
 
 
 @pytest.fixture
-def changed(good_objects: list[dict[str, Any]]) -> Callable[..., list[dict[str, Any]]]:
-    def change(reference: str, edit: Callable[[dict[str, Any]], Any]) -> list[dict[str, Any]]:
+def changed(good_objects: list[dict[str, Any]]) -> Change:
+    def change(reference: str, edit: Edit) -> list[dict[str, Any]]:
         objects = copy.deepcopy(good_objects)
         edit(next(item for item in objects if f"{item['kind']}/{item['metadata']['name']}" == reference))
         return objects
@@ -107,7 +109,7 @@ def test_the_good_stack_has_no_diagnostics(
 
 
 def test_a_violation_is_mandatory_and_names_path_and_remedy(
-    prod: analyzer_pb2_grpc.AnalyzerStub, changed: Callable[..., list[dict[str, Any]]]
+    prod: analyzer_pb2_grpc.AnalyzerStub, changed: Change
 ) -> None:
     objects = changed(
         "Deployment/gateway",
@@ -122,7 +124,7 @@ def test_a_violation_is_mandatory_and_names_path_and_remedy(
 
 
 def test_a_whole_stack_violation_names_its_rule_and_resource(
-    prod: analyzer_pb2_grpc.AnalyzerStub, changed: Callable[..., list[dict[str, Any]]]
+    prod: analyzer_pb2_grpc.AnalyzerStub, changed: Change
 ) -> None:
     objects = changed("Service/gateway", lambda item: item["spec"]["ports"][0].update(targetPort="http"))
     (found,) = analyze(prod, objects)
@@ -132,7 +134,7 @@ def test_a_whole_stack_violation_names_its_rule_and_resource(
 
 
 def test_an_unknown_value_is_said_aloud_and_other_rules_still_run(
-    prod: analyzer_pb2_grpc.AnalyzerStub, changed: Callable[..., list[dict[str, Any]]]
+    prod: analyzer_pb2_grpc.AnalyzerStub, changed: Change
 ) -> None:
     def edit(item: dict[str, Any]) -> None:
         pod(item)["containers"][0]["image"] = UNKNOWN_STRING_VALUE
@@ -160,7 +162,7 @@ def test_an_unknown_value_is_said_aloud_and_other_rules_still_run(
 )
 def test_a_secret_is_told_from_plain_text_by_its_mark(
     prod: analyzer_pb2_grpc.AnalyzerStub,
-    changed: Callable[..., list[dict[str, Any]]],
+    changed: Change,
     value: Any,
     policies_found: set[str],
 ) -> None:
@@ -170,10 +172,8 @@ def test_a_secret_is_told_from_plain_text_by_its_mark(
     assert not any("hunter2" in item.message for item in found)
 
 
-def test_an_exemption_is_advice_until_it_ends(
-    prod: analyzer_pb2_grpc.AnalyzerStub, changed: Callable[..., list[dict[str, Any]]]
-) -> None:
-    def edit(until: str) -> Callable[[dict[str, Any]], None]:
+def test_an_exemption_is_advice_until_it_ends(prod: analyzer_pb2_grpc.AnalyzerStub, changed: Change) -> None:
+    def edit(until: str) -> Edit:
         def apply(item: dict[str, Any]) -> None:
             pod(item)["hostAliases"] = [{"ip": "10.0.0.1", "hostnames": ["a"]}]
             text = f"no-host-aliases: the vendor asks for it (until {until})"
@@ -190,7 +190,7 @@ def test_an_exemption_is_advice_until_it_ends(
 
 
 def test_a_malformed_object_fails_rather_than_passes(
-    prod: analyzer_pb2_grpc.AnalyzerStub, changed: Callable[..., list[dict[str, Any]]]
+    prod: analyzer_pb2_grpc.AnalyzerStub, changed: Change
 ) -> None:
     found = analyze(
         prod, changed("Deployment/gateway", lambda item: item["spec"]["template"].update(spec="none"))
@@ -198,7 +198,7 @@ def test_a_malformed_object_fails_rather_than_passes(
     assert {"pss-privileged", "image-tag", "resource-requests"} <= {item.policyName for item in found}
 
 
-def test_settings_come_from_the_packs_configuration(changed: Callable[..., list[dict[str, Any]]]) -> None:
+def test_settings_come_from_the_packs_configuration(changed: Change) -> None:
     objects = changed("Deployment/gateway", lambda item: pod(item).update(terminationGracePeriodSeconds=25))
     with running_pack("prod") as stub:
         settings = struct_pb2.Struct()

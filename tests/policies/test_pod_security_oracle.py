@@ -1,7 +1,7 @@
 """The same verdicts as Kubernetes' own Pod Security admission, on upstream's own fixtures.
 
-The fixtures are part of the Go module k8s.io/pod-security-admission: pods that pass and fail each level, for each
-version since 1.0. Go fetches the module and checks it by its sum; nothing of it is kept here.
+The fixtures are part of the Go module k8s.io/pod-security-admission: pods that pass and fail each level, for
+each version since 1.0. Go fetches the module and checks its sum; nothing of it is kept here.
 """
 
 from __future__ import annotations

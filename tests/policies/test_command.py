@@ -1,0 +1,209 @@
+"""`mcpctl policy` as its users run it: files in, text, JSON or SARIF and an exit code out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.policy import app
+from infra.errors import PlatformError
+
+STACK = Path(__file__).parent / "stack.yaml"
+BAD_POD = """\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: bad
+spec:
+  hostNetwork: true
+  containers:
+    - name: a
+      image: redis:8
+      securityContext: {privileged: true}
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Run(Protocol):
+    def __call__(self, *arguments: object, text: str | None = None) -> Done: ...
+
+
+@pytest.fixture
+def policy() -> Run:
+    """Run the command as `mcpctl` does, which prints a PlatformError and exits with 2."""
+
+    def run(*arguments: object, text: str | None = None) -> Done:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=text)
+        if isinstance(result.exception, PlatformError):
+            return Done(2, result.stdout, f"{result.exception} {result.exception.hint}")
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Done(result.exit_code, result.stdout, result.stderr)
+
+    return run
+
+
+@pytest.fixture
+def bad_pod(tmp_path: Path) -> Path:
+    file = tmp_path / "pod.yaml"
+    file.write_text(BAD_POD)
+    return file
+
+
+def test_a_clean_stack_exits_with_0(policy: Run) -> None:
+    done = policy("check", STACK)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "0 findings, 0 advice, 0 exempt" in done.stdout
+
+
+def test_findings_exit_with_1_and_name_line_path_and_remedy(policy: Run, bad_pod: Path) -> None:
+    done = policy("check", bad_pod, "--only", "pss-baseline")
+    assert done.returncode == 1
+    assert "pss-privileged: line 10: $.spec.containers[0].securityContext.privileged: " in done.stdout
+    assert "Remove securityContext.privileged." in done.stdout
+    assert "2 findings" in done.stdout
+
+
+def test_standard_input(policy: Run) -> None:
+    assert policy("check", "-", "--only", "pss-baseline", text=BAD_POD).returncode == 1
+
+
+def test_json(policy: Run, bad_pod: Path) -> None:
+    report = json.loads(policy("check", bad_pod, "--only", "pss-baseline", "--json").stdout)
+    assert (report["findings"], report["objects"]) == (2, 1)
+    assert {(item["rule"], item["line"]) for item in report["results"]} == {
+        ("pss-host-namespaces", 6),
+        ("pss-privileged", 10),
+    }
+
+
+def test_sarif(policy: Run, bad_pod: Path) -> None:
+    (run,) = json.loads(policy("check", bad_pod, "--only", "pss-baseline", "--sarif").stdout)["runs"]
+    first = run["results"][0]
+    assert first["ruleId"] in {rule["id"] for rule in run["tool"]["driver"]["rules"]}
+    assert first["level"] == "error"
+    location = first["locations"][0]["physicalLocation"]
+    assert location["artifactLocation"]["uri"] == str(bad_pod)
+    assert location["region"]["startLine"] == 6
+
+
+def test_the_stack_decides_what_only_advises(policy: Run, tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text(STACK.read_text().replace(":2ab5595856f1ed00", ":1.0.0"))
+    assert policy("check", file).returncode == 1
+    done = policy("check", file, "--stack", "dev")
+    assert done.returncode == 0
+    assert "image-pinned (advice)" in done.stdout
+
+
+@pytest.mark.parametrize(("days", "findings", "exempt"), [(30, 0, 1), (-1, 2, 0)], ids=["valid", "expired"])
+def test_exemptions_are_counted_and_shown(
+    policy: Run, tmp_path: Path, days: int, findings: int, exempt: int
+) -> None:
+    until = datetime.now(UTC).date() + timedelta(days=days)
+    annotations = f"annotations: {{mcp-platform.dev/policy-exempt: 'image-pinned: a trial (until {until})'}}"
+    file = tmp_path / "stack.yaml"
+    file.write_text(
+        STACK.read_text()
+        .replace(":2ab5595856f1ed00", ":1.0.0")
+        .replace("      name: backup\n", f"      name: backup\n      {annotations}\n", 1)
+    )
+    done = policy("check", file)
+    assert f"{findings} findings, 0 advice, {exempt} exempt" in done.stdout
+    assert ("a trial" in done.stdout) == bool(exempt)
+    assert done.returncode == bool(findings)
+
+
+def test_other_registries_and_versions(policy: Run, tmp_path: Path) -> None:
+    file = tmp_path / "stack.yaml"
+    file.write_text(STACK.read_text().replace("localhost/mcp-platform/", "registry.example/team/"))
+    assert policy("check", file).returncode == 1
+    assert policy("check", file, "--allow-registry", "registry.example/team/*").returncode == 0
+    assert policy("check", STACK, "--kubernetes-version", "1.30").returncode == 0
+    assert policy("check", STACK, "--kubernetes-version", "new").returncode == 2
+
+
+def test_kinds_that_no_rule_is_about_are_named(policy: Run) -> None:
+    done = policy(
+        "check", "-", text="apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: a, namespace: b}\n"
+    )
+    assert done.returncode == 0
+    assert "only the rules about every kind know: Widget.example.com (1)" in done.stdout
+
+
+def test_folders_say_which_files_hold_no_objects(policy: Run, tmp_path: Path, bad_pod: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "values.yaml").write_text("replicas: 2\n")
+    done = policy("check", tmp_path)
+    assert done.returncode == 1
+    assert str(bad_pod) in done.stdout
+    assert "not checked, no Kubernetes objects: " in done.stdout
+    assert "values.yaml" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [1", "line 2"),
+        ("a: b\n c: d", "line 2"),
+        ("apiVersion: v1\n", ":1: is not a Kubernetes object: apiVersion or kind is missing"),
+        ("- a\n", "is not a Kubernetes object but list"),
+        ("apiVersion: v1\nkind: Pod\nkind: Service\n", ":3: the key kind is there twice"),
+        ("apiVersion: v1\nkind: List\nitems: {a: b}\n", ":3: items must be a list"),
+        ("apiVersion: v1\nkind: Pod\nspec: !!python/object/apply:os.system [id]\n", "line 3"),
+        ("\x00", "is not YAML"),
+        ("[" * 100_000 + "]" * 100_000, "is nested deeper"),
+        ("- " * 100_000 + "a", "is nested deeper"),
+    ],
+)
+def test_bad_files_are_errors_with_their_line(policy: Run, tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    done = policy("check", file)
+    assert done.returncode == 2
+    assert str(file) in done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_anchors_in_a_circle_are_read_like_any_other_field(policy: Run) -> None:
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: b}\ndata: &d {self: *d}\n"
+    assert policy("check", "-", "--only", "secrets", text=text).returncode == 0
+
+
+def test_huge_and_missing_files_are_errors(policy: Run, tmp_path: Path) -> None:
+    huge = tmp_path / "huge.yaml"
+    with huge.open("wb") as file:
+        file.truncate(50 * 1024 * 1024)
+    done = policy("check", huge)
+    assert (done.returncode, "larger than 32 MiB" in done.stderr) == (2, True)
+    done = policy("check", tmp_path / "missing.yaml")
+    assert (done.returncode, "No such file" in done.stderr) == (2, True)
+
+
+def test_an_unknown_family_is_an_error_that_names_the_families(policy: Run) -> None:
+    done = policy("check", STACK, "--only", "pss")
+    assert done.returncode == 2
+    assert "there is no family of rules pss" in done.stderr
+    assert "pss-restricted" in done.stderr
+
+
+def test_list_and_explain(policy: Run) -> None:
+    rules: list[dict[str, Any]] = json.loads(policy("list", "--json").stdout)
+    assert len(rules) >= 80
+    assert all(rule["id"] in policy("list").stdout for rule in rules[:3])
+    done = policy("explain", "liveness-not-dependency")
+    assert "/health/live" in done.stdout
+    assert policy("explain", "nonsense").returncode == 2
