@@ -1,1 +1,1 @@
-"""What runs where: the Pulumi program, the engine that runs it without Pulumi, and the embedded Kubernetes."""
+"""What runs where: the Pulumi program, the engine that runs it without Pulumi, the embedded Kubernetes."""

@@ -7,7 +7,7 @@ from infra.errors import PlatformError
 from infra.settings import load
 
 
-class Refused(PlatformError, pulumi.RunError):
+class RefusedError(PlatformError, pulumi.RunError):
     """Pulumi prints a RunError as it stands, without a trace."""
 
 
@@ -16,7 +16,7 @@ def main() -> None:
     try:
         outputs = assemble(pulumi.get_stack(), load())
     except PlatformError as error:
-        raise Refused(str(error), hint=error.hint) from error
+        raise RefusedError(str(error), hint=error.hint) from error
     for name, value in outputs.items():
         pulumi.export(name, value)
 

@@ -1,0 +1,1 @@
+"""One typed component a file: a shell around pure builders."""

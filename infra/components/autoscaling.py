@@ -63,7 +63,7 @@ def build_spec(name: str, scaling: settings.Autoscaling) -> v2.HorizontalPodAuto
 
 
 class Autoscaling(pulumi.ComponentResource):
-    """A HorizontalPodAutoscaler. The Deployment must leave out `replicas`, or each deployment would reset them."""
+    """A HorizontalPodAutoscaler. Its Deployment must leave out `replicas`, or each deployment resets them."""
 
     def __init__(self, name: str, args: AutoscalingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mcp:service:Autoscaling", name, None, opts)

@@ -37,7 +37,7 @@ class ImageArgs:
 
 
 class Image(pulumi.ComponentResource):
-    """A container image. Equal contents have an equal tag, so an unchanged image is neither built nor rolled out.
+    """A container image. Equal contents have equal tags: an unchanged image is neither built nor rolled out.
 
     Attributes:
         ref: The reference for pods: with a digest once it is pushed, the tag alone otherwise.

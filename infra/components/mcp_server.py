@@ -97,7 +97,7 @@ class McpServer(pulumi.ComponentResource):
                     name=name,
                     namespace=args.stack.namespace,
                     labels=labels(args.stack, name, "server"),
-                    # A class that binds late binds only when the first pod arrives, so waiting here would never end.
+                    # A class that binds late binds when the first pod arrives: waiting here would never end.
                     annotations={HELM_POLICY: "keep", "pulumi.com/skipAwait": "true"},
                 ),
                 spec=build_claim(args.settings.volume),

@@ -64,7 +64,7 @@ def default_deny() -> v1.NetworkPolicySpecArgs:
 
 
 def dns(stack: Stack, settings: NetworkSettings) -> v1.NetworkPolicySpecArgs:
-    """The services may ask the cluster's DNS. The stores may not: they call nobody, and names can carry data out."""
+    """The services may ask the cluster's DNS. The stores call nobody, and names can carry data out."""
     cluster_dns = v1.NetworkPolicyPeerArgs(
         namespace_selector=LabelSelectorArgs(match_labels={_NAMESPACE_NAME: "kube-system"}),
         pod_selector=LabelSelectorArgs(match_labels={"k8s-app": "kube-dns"}),

@@ -142,7 +142,7 @@ def build_resources(resources: Resources) -> v1.ResourceRequirementsArgs:
 def spread(stack: Stack, name: str) -> list[v1.TopologySpreadConstraintArgs]:
     """Spread a service's replicas over zones and nodes, counted for each revision on its own.
 
-    In production a node has at most one replica more than any other, or the pod waits; elsewhere it is a wish.
+    In production no node has two replicas more than another: a pod rather waits. Elsewhere it is a wish.
     """
 
     def constraint(topology_key: str, when_unsatisfiable: str) -> v1.TopologySpreadConstraintArgs:

@@ -1,4 +1,4 @@
-"""Redis: what replicas share and may lose. Inside the cluster it is Valkey; outside, any compatible endpoint."""
+"""Redis: what replicas share and may lose. In the cluster it is Valkey, outside any compatible endpoint."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _DATA_SHARE: Final = 0.6
 _PING: Final = (
     "sh",
     "-c",
-    # In the environment of this one process: neither among the arguments nor in the container's own environment.
+    # In the environment of this one process: neither among the arguments nor in the container's own.
     f'REDISCLI_AUTH="$(cat {_AUTH_PATH}/password)" valkey-cli -e -h 127.0.0.1 -p {PORT} ping',
 )
 
@@ -60,7 +60,7 @@ class RedisArgs:
 
 
 def build_config(settings: Store) -> str:
-    """`valkey.conf`: every write is on disk after a second, and a full memory refuses writes rather than forgets."""
+    """`valkey.conf`: writes are on disk after a second, and full memory refuses them rather than forgets."""
     memory = int(size_bytes(settings.resources.limits.memory) * _DATA_SHARE)
     directives = {
         "port": str(PORT),

@@ -28,7 +28,7 @@ class TokenIssuerArgs:
 
 
 class TokenIssuer(pulumi.ComponentResource):
-    """A P-256 key that is made once. The private half is in a Secret that no pod mounts: `mcpctl token` reads it."""
+    """A P-256 key, made once. Its private half is in a Secret that no pod mounts: `mcpctl token` reads it."""
 
     def __init__(self, name: str, args: TokenIssuerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mcp:security:TokenIssuer", name, None, opts)

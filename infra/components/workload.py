@@ -70,7 +70,7 @@ class WorkloadArgs:
         mounts: Volumes; a scratch folder at /tmp comes along.
         rules: What the service may do in the Kubernetes API.
         exposure: How the service is reached.
-        one_at_a_time: Whether an old pod must be gone before its successor starts (a volume that isn't shared).
+        one_at_a_time: Whether an old pod must be gone before its successor starts (an unshared volume).
         config_hash: Changes with the configuration files.
     """
 
