@@ -43,7 +43,9 @@ def record(
     settings = load(project.resolve(), stack)
     answer = _ask(_request(settings, dry_run, generated or {}), timeout)
     if "error" in answer:
-        raise PlatformError(f"stack {stack}: {answer['error']}", hint=answer["hint"])
+        message, place = answer["error"], f"stack {stack}: "
+        # What is wrong with the settings is one line each, which names the stack itself.
+        raise PlatformError(message if message.startswith(place) else place + message, hint=answer["hint"])
     return Graph(
         project=settings.name,
         stack=stack,
