@@ -284,16 +284,21 @@ def test_the_quota_admits_the_stack_at_its_busiest(graph: Graph) -> None:
         item["spec"]["scaleTargetRef"]["name"]: item["spec"]["maxReplicas"]
         for item in objects(graph, "HorizontalPodAutoscaler").values()
     }
-    pods = cpu = memory = 0
+    pods = cpu = memory = storage = 0
     for name, template in templates(graph).items():
         count = most.get(name.split("/")[1], 1) + 1
         requests = [container["resources"]["requests"] for container in template["spec"]["containers"]]
         pods += count
         cpu += count * sum(cpu_millis(item["cpu"]) for item in requests)
         memory += count * sum(size_bytes(item["memory"]) for item in requests)
+        claims = objects(graph)[name]["spec"].get("volumeClaimTemplates", [])
+        storage += sum(size_bytes(claim["spec"]["resources"]["requests"]["storage"]) for claim in claims)
+    for claim in objects(graph, "PersistentVolumeClaim").values():
+        storage += size_bytes(claim["spec"]["resources"]["requests"]["storage"])
     assert pods <= int(hard["pods"])
     assert cpu <= cpu_millis(hard["requests.cpu"])
     assert memory <= size_bytes(hard["requests.memory"])
+    assert 0 < storage <= size_bytes(hard["requests.storage"])
 
 
 def test_a_wrong_stack_file_is_refused_by_the_program_itself(tmp_path: Path) -> None:
@@ -302,6 +307,8 @@ def test_a_wrong_stack_file_is_refused_by_the_program_itself(tmp_path: Path) -> 
     (tmp_path / "Pulumi.x.yaml").write_text("config:\n  mcp-platform:gatway: { replicas: 2 }\n")
     with pytest.raises(PlatformError) as caught:
         record("x", project=tmp_path)
-    assert "gatway = {…}: unknown key; did you mean gateway?" in str(caught.value)
-    assert "environment: missing" in str(caught.value)
+    lines = str(caught.value).split("\n")
+    assert any(line.startswith("stack x: gatway = {…}: unknown key; did you mean gateway?") for line in lines)
+    assert "stack x: environment: missing" in lines
+    assert all(line.count("stack x: ") == 1 for line in lines)
     assert "Pulumi.x.yaml" in caught.value.hint
