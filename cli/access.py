@@ -55,7 +55,6 @@ def call(
     A string argument is taken as it stands, any other is JSON:
     `mcpctl call filesystem__read_file path=a.txt limit=10`.
     """
-
     from cli import gateway_client  # noqa: PLC0415 - see the module's docstring
 
     async def action(client: Client) -> CallToolResult:
