@@ -111,7 +111,7 @@ def ensure(spec: ClusterSpec, layout: Layout) -> None:
     """
     directory = layout.certificates
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    authorities = {name: _ensure_authority(directory, name) for name in (CLUSTER_CA, FRONT_PROXY_CA)}
+    authorities = {name: ensure_authority(directory, name) for name in (CLUSTER_CA, FRONT_PROXY_CA)}
     account_key = directory / f"{SERVICE_ACCOUNT_KEY}.key"
     if not account_key.exists():
         key = ec.generate_private_key(ec.SECP256R1())
@@ -126,7 +126,7 @@ def ensure(spec: ClusterSpec, layout: Layout) -> None:
 def stale(spec: ClusterSpec, layout: Layout) -> list[str]:
     """The certificates that `ensure` would renew."""
     directory = layout.certificates
-    authorities = {name: _ensure_authority(directory, name) for name in (CLUSTER_CA, FRONT_PROXY_CA)}
+    authorities = {name: ensure_authority(directory, name) for name in (CLUSTER_CA, FRONT_PROXY_CA)}
     return [
         request.file
         for request in requests(spec)
@@ -150,7 +150,7 @@ def is_current(directory: Path, request: Request, authority: Authority, now: dat
     )
 
 
-def _ensure_authority(directory: Path, name: str) -> Authority:
+def ensure_authority(directory: Path, name: str) -> Authority:
     """Load an authority, or make it the first time."""
     key_file, certificate_file = directory / f"{name}.key", directory / f"{name}.crt"
     if certificate_file.exists():

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
-import signal
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -36,7 +34,6 @@ from infra.cluster.tools import Toolbox
 from infra.cluster.waiting import Wait
 from infra.errors import PlatformError
 
-STOP_SECONDS = 60.0
 CLEAN_SECONDS = 10.0
 DEFAULT_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
 
@@ -133,15 +130,18 @@ class Cluster:
             if publish:
                 publish_cluster(self.spec, self.layout, self.toolbox, report)
 
-    def down(self, report: Report, *, purge: bool = False) -> None:
-        """Stop the cluster; `purge` also deletes its data, and with the last cluster the built programs."""
+    def down(self, report: Report, *, purge: bool = False, keep_tools: bool = False) -> None:
+        """Stop the cluster; `purge` also deletes its data, and with the last cluster the built programs.
+
+        `keep_tools` keeps those: clusters of tests come and go, and building takes minutes.
+        """
         if not self.state.exists():
             report("there is none")
             return
         with self._commands(report):
             self._stop(report)
             if purge:
-                self._purge(report)
+                self._purge(report, keep_tools=keep_tools)
 
     def _start(self, report: Report, api_port: int | None, gateway_port: int | None, *, fsync: bool) -> None:
         spec = self._describe(api_port, gateway_port)
@@ -220,18 +220,7 @@ class Cluster:
         client.close()
 
     def _stop(self, report: Report) -> None:
-        identity = launch.running(self.layout)
-        if identity is not None:
-            report("stopping the pods and the node")
-            supervisor = launch.supervisor_of(identity)
-            if supervisor is not None:
-                os.kill(supervisor, signal.SIGTERM)
-            if not identity.wait(STOP_SECONDS):
-                report("it does not end by itself; killing it")
-                identity.send(
-                    signal.SIGKILL
-                )  # the supervisor, and so every process of the cluster, dies with it
-                identity.wait(STOP_SECONDS)
+        launch.stop(self.layout, report)
         self._clean()
 
     def _clean(self) -> None:
@@ -248,7 +237,7 @@ class Cluster:
         self.layout.status_file.unlink(missing_ok=True)
         self.layout.containerd_socket.unlink(missing_ok=True)
 
-    def _purge(self, report: Report) -> None:
+    def _purge(self, report: Report, *, keep_tools: bool) -> None:
         report("deleting the cluster's data")
         spec = read_spec(self.layout)
         withdraw(f"mcp-{self.name}", self.layout)
@@ -256,7 +245,7 @@ class Cluster:
         if spec is not None:
             (self.home / "indexes" / str(spec.index)).unlink(missing_ok=True)
         others = [claim for claim in (self.home / "indexes").glob("*") if claim.exists()]
-        if not others:
+        if not others and not keep_tools:
             report("deleting the built programs")
             unlink_commands(self.home)
             shutil.rmtree(self.home / "tools", ignore_errors=True)

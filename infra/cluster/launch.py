@@ -1,8 +1,8 @@
-"""Starts a cluster's supervisor in namespaces of its own.
+"""Starts and ends a cluster's supervisor, which lives in namespaces of its own.
 
-`start` runs in the command; it makes a process that first takes the cluster's lock and notes down who it is,
-and only then becomes `unshare`, keeping number, start time and lock. There is no moment at which a cluster
-runs and its directory doesn't tell by which process.
+`start` takes the cluster's lock and makes a process that inherits it, notes down who it is, and only then
+becomes `unshare`, keeping its number, start time and lock. So there is no moment, wherever a command is cut
+short, at which a cluster runs and its directory doesn't tell.
 
     python -m infra.cluster.launch DIRECTORY TOOLS API_SOCKET GATEWAY_SOCKET [--no-fsync]
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,14 +19,16 @@ import time
 from pathlib import Path
 
 import infra
-from infra.cluster.processes import Identity, children
-from infra.cluster.report import log_tail
+from infra.cluster.processes import Identity, children, is_locked
+from infra.cluster.report import Report, log_tail
 from infra.cluster.spec import Layout
 from infra.errors import PlatformError
 
 PROJECT = Path(infra.__file__).parent.parent
 
 LOG = "supervisor"
+STOP_SECONDS = 60.0  # pods, components and stores each have their time: supervisor.py
+KILL_SECONDS = 10.0
 
 UNSHARE = (
     "unshare",
@@ -60,7 +63,8 @@ def start(layout: Layout, tools: Path, api: socket.socket, gateway: socket.socke
     """Start the supervisor; returns when it has noted down who it is."""
     sockets = [str(api.fileno()), str(gateway.fileno())]
     arguments = [str(layout.root), str(tools), *sockets, *(() if fsync else ("--no-fsync",))]
-    with layout.log(LOG).open("ab") as log:
+    with layout.log(LOG).open("ab") as log, layout.running_lock.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         process = subprocess.Popen(
             [sys.executable, "-m", "infra.cluster.launch", *arguments],
             stdin=subprocess.DEVNULL,
@@ -68,23 +72,55 @@ def start(layout: Layout, tools: Path, api: socket.socket, gateway: socket.socke
             stderr=subprocess.STDOUT,
             cwd="/",
             env={**os.environ, "PYTHONPATH": str(PROJECT)},
-            pass_fds=(api.fileno(), gateway.fileno()),
+            pass_fds=(api.fileno(), gateway.fileno(), lock.fileno()),
             start_new_session=True,
         )
-    while running(layout) is None:
-        if process.poll() is not None:
-            log_file = layout.log(LOG)
-            raise PlatformError(
-                f"the supervisor could not be started. Last lines of {log_file}:\n{log_tail(log_file)}"
-            )
-        time.sleep(0.01)
+    if running(layout) is None:
+        log_file = layout.log(LOG)
+        raise PlatformError(
+            f"the supervisor could not be started. Last lines of {log_file}:\n{log_tail(log_file)}"
+        )
     process.returncode = 0  # it outlives this command on purpose: don't warn that nobody waited for it
 
 
+def stop(layout: Layout, report: Report) -> None:
+    """End the cluster's processes: by asking the supervisor, or by force when that takes too long."""
+    identity = running(layout)
+    if identity is None:
+        return
+    report("stopping the pods and the node")
+    deadline = time.monotonic() + STOP_SECONDS
+    while identity.alive and time.monotonic() < deadline:
+        pid = supervisor_of(identity)
+        supervisor = Identity.of(pid) if pid else None
+        if supervisor is not None:
+            # Again and again: one that has only just started doesn't listen yet.
+            supervisor.send(signal.SIGTERM)
+        identity.wait(1)
+    if identity.alive:
+        report("it does not end by itself; killing it")
+        identity.send(signal.SIGKILL)  # its child, the supervisor, goes with it, and so does every process
+    if not identity.wait(KILL_SECONDS):
+        raise PlatformError(f"process {identity.pid} of cluster {layout.root.name} can't be ended")
+
+
 def running(layout: Layout) -> Identity | None:
-    """The process that keeps a cluster's namespaces, if the cluster runs."""
-    identity = Identity.load(layout.process_file)
-    return identity if identity is not None and identity.alive else None
+    """The process that keeps a cluster's namespaces, if the cluster runs.
+
+    While the lock is held and no living process is noted, one is about to note itself down, or about to end.
+    """
+    deadline = time.monotonic() + KILL_SECONDS
+    while True:
+        identity = Identity.load(layout.process_file)
+        if identity is not None and identity.alive:
+            return identity
+        if not is_locked(layout.running_lock):
+            return None
+        if time.monotonic() > deadline:
+            raise PlatformError(
+                f"something holds {layout.running_lock}, but no supervisor of the cluster runs"
+            )
+        time.sleep(0.02)
 
 
 def supervisor_of(identity: Identity) -> int | None:
@@ -94,15 +130,8 @@ def supervisor_of(identity: Identity) -> int | None:
 
 
 def main(arguments: list[str]) -> None:
-    """Take the lock, note down who we are, and become `unshare`."""
+    """Note down who we are, and become `unshare`."""
     layout = Layout(Path(arguments[0]))
-    descriptor = os.open(layout.running_lock, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        sys.exit(f"a supervisor of {layout.root} is already running")
-    # The lock lasts as long as the processes that inherit it.
-    os.set_inheritable(descriptor, True)  # noqa: FBT003 - the standard library's signature
     identity = Identity.of(os.getpid())
     if identity is None:
         raise PlatformError("/proc does not show this process")

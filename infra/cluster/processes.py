@@ -107,6 +107,18 @@ def _status(pid: int, key: str) -> str:
     )
 
 
+def is_locked(path: Path) -> bool:
+    """Whether some process holds a lock file."""
+    try:
+        with path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 @contextmanager
 def locked(path: Path, report: Report, holder: str) -> Generator[None]:
     """Hold a lock file for the length of a block, waiting for `holder` to let it go."""

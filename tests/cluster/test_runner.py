@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import http.server
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.cluster import runner
+from infra.cluster.components import Component, Probe
+from infra.cluster.runner import Runner, is_ready, rotate
+from infra.cluster.spec import Layout
+from infra.cluster.supervisor import end, main_processes, reap
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    layout = Layout(tmp_path)
+    layout.logs.mkdir()
+    return layout
+
+
+@pytest.fixture
+def start(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Runner]]:
+    """Run a shell command as a component; all of them end with the test."""
+    monkeypatch.setattr(runner, "FIRST_DELAY", 0.05)
+    started: list[Runner] = []
+    ready: dict[str, threading.Event] = {}
+
+    def begin(name: str, script: str, *, after: tuple[str, ...] = (), probe: Probe | None = None) -> Runner:
+        for known in (name, *after):
+            ready.setdefault(known, threading.Event())
+        component = Component(name, ("/bin/sh", "-c", script), probe or Probe(), after=after)
+        one = Runner(component, layout, ready, lambda: None)
+        started.append(one)
+        one.start()
+        return one
+
+    yield begin
+    end(started)
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 5) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)
+
+
+def test_what_crashes_is_started_again(start: Callable[..., Runner], layout: Layout) -> None:
+    crashing = start("crashing", "echo once more; exit 3", probe=Probe(socket="/nowhere"))
+    eventually(lambda: crashing.restarts >= 3)
+    assert layout.log("crashing").read_text().startswith("once more\nonce more\n")
+    assert crashing.condition.state in ("starting", "restarting")
+
+
+def test_a_killed_component_comes_back_and_is_counted(start: Callable[..., Runner]) -> None:
+    steady = start("steady", "exec sleep 60")
+    eventually(lambda: steady.state == "ready")
+    assert steady.process is not None
+    first = steady.process.pid
+    steady.process.kill()
+    eventually(lambda: steady.restarts == 1 and steady.state == "ready")
+    assert steady.condition.pid not in (None, first)
+
+
+def test_a_component_waits_for_what_it_needs(start: Callable[..., Runner], tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    second = start("second", "exec sleep 60", after=("first",))
+    first = start("first", "exec sleep 60", probe=Probe(socket=str(path)))
+    eventually(lambda: first.state == "starting")
+    time.sleep(0.3)
+    assert second.state == "waiting"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        eventually(lambda: second.state == "ready")
+
+
+def test_stopping_ends_what_waits_runs_and_resists(
+    start: Callable[..., Runner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.cluster.supervisor.COMPONENT_GRACE", 0.5)
+    runners = [
+        start("waits", "exec sleep 60", after=("never",)),
+        start("runs", "exec sleep 60"),
+        start("resists", "trap '' TERM; while :; do sleep 0.1; done"),
+    ]
+    eventually(lambda: runners[1].state == runners[2].state == "ready")
+    time.sleep(0.2)  # the shell sets its trap
+    end(runners)
+    assert [one.condition.state for one in runners] == ["stopped"] * 3
+    assert [one.condition.pid for one in runners] == [None] * 3
+
+
+def test_http_probes(layout: Layout) -> None:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response_only(200 if self.path == "/good" else 500)
+            self.end_headers()
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        base = f"http://127.0.0.1:{server.server_port}"
+        assert is_ready(Probe(f"{base}/good"), layout)
+        assert not is_ready(Probe(f"{base}/bad"), layout)
+        server.shutdown()
+        thread.join()
+    assert not is_ready(Probe(f"{base}/good"), layout)
+
+
+def test_logs_stay_bounded_and_the_writer_goes_on(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    with log.open("ab", buffering=0) as writer:
+        writer.write(b"x" * 100)
+        rotate(log, limit=100)
+        assert log.stat().st_size == 100
+        writer.write(b"y")
+        rotate(log, limit=100)
+        writer.write(b"new")
+    assert log.read_bytes() == b"new"
+    assert (tmp_path / "a.log.1").read_bytes() == b"x" * 100 + b"y"
+
+
+def test_the_first_process_of_a_container_is_the_one_with_a_parent_outside() -> None:
+    shell = subprocess.Popen(["sh", "-c", "sleep 60 & wait"], stdout=subprocess.DEVNULL)
+    try:
+        found: list[int] = []
+
+        def child() -> bool:
+            found[:] = [int(pid) for pid in _children(shell.pid)]
+            return bool(found)
+
+        eventually(child)
+        assert main_processes({shell.pid, *found}) == {shell.pid}
+        for pid in found:
+            os.kill(pid, 15)
+    finally:
+        shell.kill()
+        shell.wait()
+
+
+def _children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def test_reaping_leaves_components_to_their_runners() -> None:
+    ours, orphan = subprocess.Popen(["true"]), subprocess.Popen(["true"])
+    time.sleep(0.2)
+    reap({ours.pid, orphan.pid})
+    assert ours.wait() == 0
+    reap(set())
+    with pytest.raises(ChildProcessError):
+        os.waitpid(orphan.pid, 0)
+    orphan.returncode = 0
