@@ -193,7 +193,7 @@ def _refuse_repeated_keys(file: str, root: yaml.Node) -> None:
 
 
 def _refuse_depth(file: str, text: bytes) -> None:
-    """The YAML library follows nesting by recursion: a deep file would overflow its stack and end the process."""
+    """The YAML library recurses into nested values: a deep file overflows the stack and ends the process."""
     depth = 0
     for event in yaml.parse(text, _Loader):
         if isinstance(event, yaml.CollectionStartEvent):

@@ -32,14 +32,24 @@ def _is_target(autoscaler: KubernetesObject, workload: KubernetesObject) -> bool
     )
 
 
-def _autoscaler(stack: Stack, workload: KubernetesObject) -> KubernetesObject | None:
-    return next((item for item in stack.of_kind(_HPA) if _is_target(item, workload)), None)
+def _autoscaler(stack: Stack, workload: KubernetesObject) -> tuple[KubernetesObject | None, bool]:
+    """The workload's autoscaler, and whether that is sure: another may turn out to target the workload."""
+    uncertain: KubernetesObject | None = None
+    for item in stack.of_kind(_HPA):
+        answer = _is_target(item, workload)
+        if answer:
+            return item, True
+        if answer is None:
+            uncertain = item
+    return uncertain, uncertain is None
 
 
 def _minimum(stack: Stack, workload: KubernetesObject) -> Node:
     """The field that says how many pods there are at least; 1 where nothing does."""
-    autoscaler = _autoscaler(stack, workload)
+    autoscaler, sure = _autoscaler(stack, workload)
     field = autoscaler.node.at("spec.minReplicas") if autoscaler else workload.node.at("spec.replicas")
+    if not sure:
+        return Node(UNKNOWN, field.path)
     return Node(1, field.path) if field.absent else field
 
 
@@ -55,7 +65,7 @@ def _minimum(stack: Stack, workload: KubernetesObject) -> Node:
 )
 def min_replicas(stack: Stack, options: Options) -> Findings:
     for workload in stack.of_kind("Deployment.apps"):
-        scaler = _autoscaler(stack, workload)
+        scaler, _ = _autoscaler(stack, workload)
         minimum = _minimum(stack, workload)
         if minimum.unknown or (minimum.integer() or 0) < options.minimum_replicas:
             message = f"{minimum.value} is less than {options.minimum_replicas}"
@@ -73,10 +83,11 @@ def min_replicas(stack: Stack, options: Options) -> Findings:
 )
 def autoscaler_owns_replicas(stack: Stack, _options: Options) -> Findings:
     for workload in stack.of_kind(*_SCALED):
-        if _autoscaler(stack, workload):
-            replicas = workload.node.at("spec.replicas")
-            if not replicas.absent:
-                yield fail(replicas, "is the autoscaler's to set", workload)
+        autoscaler, sure = _autoscaler(stack, workload)
+        replicas = workload.node.at("spec.replicas")
+        if autoscaler and not replicas.absent:
+            place = replicas if sure else Node(UNKNOWN, replicas.path)
+            yield fail(place, "is the autoscaler's to set", workload)
 
 
 @FAMILY.stack(
@@ -159,8 +170,11 @@ def disruption_budget_allows(stack: Stack, _options: Options) -> Findings:
         if not most.absent and (most.unknown or most.value in (0, "0", "0%")):
             yield fail(most, "allows no disruption at all", budget)
         for workload in stack.of_kind(*_SCALED):
-            if any(_covers(budget, pod) for pod in workload.pods()):
+            covered = [_covers(budget, pod) for pod in workload.pods()]
+            if True in covered:
                 yield from _keeps_all(budget, _minimum(stack, workload))
+            elif None in covered:
+                yield from _keeps_all(budget, Node(UNKNOWN))
 
 
 def _keeps_all(budget: KubernetesObject, minimum: Node) -> Findings:

@@ -66,7 +66,8 @@ def service_account_token(stack: Stack, _options: Options) -> Findings:
         mounts = first_present(pod.spec.at("automountServiceAccountToken"), _mounts_by_account(stack, pod))
         if mounts.value is False or _has_role(stack, pod) is True:
             continue
-        field = Node(UNKNOWN if mounts.unknown else True, pod.spec.key("automountServiceAccountToken").path)
+        uncertain = mounts.unknown or pod.spec.at("serviceAccountName").unknown
+        field = Node(UNKNOWN if uncertain else True, pod.spec.key("automountServiceAccountToken").path)
         yield fail(
             field, "gives the pod a token for the Kubernetes API, which no role lets it use", pod.owner
         )
@@ -88,11 +89,13 @@ def _mounts_by_account(stack: Stack, pod: Pod) -> Node:
 
 def _has_role(stack: Stack, pod: Pod) -> bool:
     """A binding of the stack surely names the pod's account."""
-    name = _account(pod)
-    return any(
+    name = pod.spec.at(
+        "serviceAccountName"
+    ).text()  # one that is unknown, or default, is nobody's in particular
+    return name is not None and any(
         subject.at("kind").value == "ServiceAccount"
         and subject.at("name").value == name
-        and (subject.at("namespace").value or binding.namespace) == pod.owner.namespace
+        and same_name(subject.at("namespace").value or binding.namespace, pod.owner.namespace)
         for binding in stack.of_kind(*_BINDINGS)
         for subject in binding.node.at("subjects").items()
     )

@@ -241,10 +241,10 @@ def service_selects_pods(stack: Stack, _options: Options) -> Findings:
 )
 def service_port_matches(stack: Stack, _options: Options) -> Findings:
     for service in _selecting_services(stack):
-        pods = [pod for pod, answer in _served(service, stack) if answer]
+        served = _served(service, stack)
         ports = [
             port
-            for pod in pods
+            for pod, _ in served
             for container in pod.lasting_containers()
             for port in container.at("ports").items()
         ]
@@ -252,8 +252,10 @@ def service_port_matches(stack: Stack, _options: Options) -> Findings:
             target = wanted.at("targetPort")
             target = wanted.at("port") if target.absent else target
             offered = [port.at(field) for port in ports for field in ("name", "containerPort")]
-            if pods and target.value not in [port.value for port in offered]:
-                uncertain = any(port.unknown for port in offered)
+            if served and target.value not in [port.value for port in offered]:
+                uncertain = any(port.unknown for port in offered) or any(
+                    answer is None for _, answer in served
+                )
                 place = Node(UNKNOWN, target.path) if uncertain else target
                 yield fail(place, f"{target.value} is no port of the selected pods", service)
 

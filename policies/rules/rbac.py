@@ -36,8 +36,8 @@ def _rules(subject: KubernetesObject) -> list[Node]:
 
 def _granted(
     subject: KubernetesObject, group: str, resources: frozenset[str], verbs: frozenset[str]
-) -> Iterator[Node]:
-    """The resources fields' items that name one of `resources` of `group`, in a rule with one of `verbs`.
+) -> Iterator[tuple[Node, Node]]:
+    """The rules with one of `verbs`, and in them the items that name one of `resources` of `group`.
 
     A wildcard is any of them; an unknown item may be any of them, and is given as it is.
     """
@@ -52,7 +52,7 @@ def _granted(
             continue
         for resource in rule.at("resources").items():
             if resource.unknown or resource.value in resources | {"*"}:
-                yield verb if verb.unknown else resource
+                yield rule, verb if verb.unknown else resource
 
 
 @FAMILY.object(
@@ -95,18 +95,11 @@ def rbac_no_admin(subject: KubernetesObject, _options: Options) -> Findings:
     references=("CIS 5.1.2", "KSV041", "KSV113", "Kubescape C-0015"),
 )
 def rbac_no_secrets(subject: KubernetesObject, _options: Options) -> Findings:
-    for item in _granted(subject, "", frozenset({"secrets"}), frozenset({"get", "list", "watch"})):
-        rule = Node(subject.node.value).at("rules").items()[_rule_index(item)]
+    for rule, item in _granted(subject, "", frozenset({"secrets"}), frozenset({"get", "list", "watch"})):
         verbs = {verb.value for verb in rule.at("verbs").items()}
-        named = rule.at("resourceNames").items()
+        named = bool(rule.at("resourceNames").items())
         if not (named and verbs <= {"get", "update", "patch"}):
             yield fail(item, "lets the role read secrets")
-
-
-def _rule_index(node: Node) -> int:
-    """The index of the rule that a node `$.rules[N]…` belongs to."""
-    index = node.path[1]
-    return index if isinstance(index, int) else 0
 
 
 @FAMILY.object(
@@ -137,7 +130,7 @@ def rbac_no_exec(subject: KubernetesObject, _options: Options) -> Findings:
     tunnels = frozenset(
         {"pods/exec", "pods/attach", "pods/portforward", "pods/ephemeralcontainers", "nodes/proxy"}
     )
-    for item in _granted(subject, "", tunnels, frozenset({"create", "get", "update", "patch"})):
+    for _, item in _granted(subject, "", tunnels, frozenset({"create", "get", "update", "patch"})):
         yield fail(item, "lets the role get into pods")
 
 
@@ -159,7 +152,7 @@ def rbac_no_admission_config(subject: KubernetesObject, _options: Options) -> Fi
         }
     )
     writes = frozenset({"create", "update", "patch", "delete", "deletecollection"})
-    for item in _granted(subject, "admissionregistration.k8s.io", kinds, writes):
+    for _, item in _granted(subject, "admissionregistration.k8s.io", kinds, writes):
         yield fail(item, "lets the role switch admission control off")
 
 

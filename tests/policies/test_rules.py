@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -54,3 +56,17 @@ def test_a_rule_says_what_one_needs_to_know(rule: Rule) -> None:
     assert rule.remediation.endswith(".")
     assert set(rule.enforcement) == {"dev", "prod"}
     assert set(rule.settings) <= set(Options.__slots__)
+
+
+def test_rules_need_neither_pulumi_nor_the_rest_of_the_platform() -> None:
+    code = "import sys, policies.evaluate, policies.registry; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & {
+        "cli",
+        "grpc",
+        "infra",
+        "pulumi",
+        "pulumi_policy",
+        "services",
+        "yaml",
+    }
