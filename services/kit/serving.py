@@ -59,7 +59,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise ServeError(f"can't listen on {host} port {port}: {error.strerror or error}") from None
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise ServeError(f"can't listen on {host} port {port}: {reason}") from None
 
 
 async def _serve(

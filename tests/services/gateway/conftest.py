@@ -51,7 +51,7 @@ class Process:
     def __init__(self, arguments: list[str], log: Path, environment: dict[str, str] | None = None) -> None:
         self.log = log
         with log.open("wb") as output:
-            self.popen = subprocess.Popen(  # noqa: S603 - our own programs
+            self.popen = subprocess.Popen(
                 [sys.executable, *arguments],
                 cwd=REPOSITORY,
                 env={**os.environ, **(environment or {})},
@@ -103,7 +103,11 @@ class Gateway:
         return httpx2.post(f"{self.url}/mcp", json=body, headers=headers, timeout=20)
 
     def legacy(self, method: str, params: dict[str, Any] | None = None, **headers: str) -> httpx2.Response:
-        headers = {"MCP-Protocol-Version": "2025-11-25", "Accept": "application/json, text/event-stream", **headers}
+        headers = {
+            "MCP-Protocol-Version": "2025-11-25",
+            "Accept": "application/json, text/event-stream",
+            **headers,
+        }
         body = {"jsonrpc": "2.0", "id": 7, "method": method, "params": params or {}}
         return httpx2.post(f"{self.url}/mcp", json=body, headers=headers, timeout=20)
 

@@ -31,7 +31,9 @@ def test_the_generation_is_the_clients_choice(gateway: Gateway, mode: str) -> No
     assert as_client(gateway, mode, version) == expected[mode]
 
 
-def test_tools_of_all_servers_are_listed_in_order_with_their_servers_name(gateway: Gateway, mode: str) -> None:
+def test_tools_of_all_servers_are_listed_in_order_with_their_servers_name(
+    gateway: Gateway, mode: str
+) -> None:
     tools = as_client(gateway, mode, lambda client: client.list_tools()).tools
     names = [tool.name for tool in tools]
     assert names == sorted(names)
@@ -54,7 +56,9 @@ def test_a_failing_tool_is_a_result_not_a_protocol_error(gateway: Gateway, mode:
 
 @pytest.mark.parametrize("name", ["nowhere__add", "add", "alpha__", "__add"])
 def test_an_unknown_tool_is_invalid_params(gateway: Gateway, mode: str, name: str) -> None:
-    with pytest.RaisesGroup(pytest.RaisesExc(MCPError, match="Unknown tool"), flatten_subgroups=True) as caught:
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(MCPError, match="Unknown tool"), flatten_subgroups=True
+    ) as caught:
         as_client(gateway, mode, lambda client: client.call_tool(name, {}))
     (error,) = caught.value.exceptions
     while isinstance(error, BaseExceptionGroup):
@@ -63,7 +67,9 @@ def test_an_unknown_tool_is_invalid_params(gateway: Gateway, mode: str, name: st
     assert error.code == -32602
 
 
-def test_resources_and_templates_carry_their_servers_name_and_can_be_read(gateway: Gateway, mode: str) -> None:
+def test_resources_and_templates_carry_their_servers_name_and_can_be_read(
+    gateway: Gateway, mode: str
+) -> None:
     async def read(client: Client) -> tuple[list[str], list[str], Any, Any]:
         resources = [resource.uri for resource in (await client.list_resources()).resources]
         templates = (await client.list_resource_templates()).resource_templates
@@ -81,7 +87,9 @@ def test_resources_and_templates_carry_their_servers_name_and_can_be_read(gatewa
 def test_prompts(gateway: Gateway, mode: str) -> None:
     async def prompts(client: Client) -> tuple[list[str], Any]:
         listed = await client.list_prompts()
-        return [prompt.name for prompt in listed.prompts], await client.get_prompt("beta__greet", {"whom": "Ada"})
+        return [prompt.name for prompt in listed.prompts], await client.get_prompt(
+            "beta__greet", {"whom": "Ada"}
+        )
 
     names, prompt = as_client(gateway, mode, prompts)
     assert names == ["alpha__greet", "beta__greet"]
@@ -91,7 +99,8 @@ def test_prompts(gateway: Gateway, mode: str) -> None:
 def test_progress_streams_through(gateway: Gateway, mode: str) -> None:
     steps: list[float] = []
 
-    async def note(progress: float, _total: float | None, _message: str | None) -> None:
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        assert (total, message) == (3, None)
         steps.append(progress)
 
     async def call(client: Client) -> Any:

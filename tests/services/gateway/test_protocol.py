@@ -40,7 +40,9 @@ def test_discover(gateway: Gateway) -> None:
     assert result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"] == "mcp-gateway"
 
 
-@pytest.mark.parametrize("method", ["tools/list", "resources/list", "resources/templates/list", "prompts/list"])
+@pytest.mark.parametrize(
+    "method", ["tools/list", "resources/list", "resources/templates/list", "prompts/list"]
+)
 def test_lists_say_how_long_they_may_be_kept(gateway: Gateway, method: str) -> None:
     result = gateway.mcp(method).json()["result"]
     assert result["resultType"] == "complete"
@@ -120,7 +122,11 @@ def test_headers_must_agree_with_the_body(gateway: Gateway, headers: dict[str, s
 
 
 def test_duplicate_routing_headers_are_refused(gateway: Gateway) -> None:
-    headers = [("Mcp-Method", "tools/list"), ("Mcp-Method", "tools/call"), ("Content-Type", "application/json")]
+    headers = [
+        ("Mcp-Method", "tools/list"),
+        ("Mcp-Method", "tools/call"),
+        ("Content-Type", "application/json"),
+    ]
     error(httpx2.post(f"{gateway.url}/mcp", content="{}", headers=headers), 400, -32020)
 
 
@@ -150,7 +156,9 @@ def test_an_unknown_version_is_told_the_known_ones(gateway: Gateway) -> None:
     assert data == {"supported": ["2026-07-28"], "requested": version}
 
 
-@pytest.mark.parametrize("meta", ["null", "5", "{}", '{"io.modelcontextprotocol/protocolVersion": "2026-07-28"}'])
+@pytest.mark.parametrize(
+    "meta", ["null", "5", "{}", '{"io.modelcontextprotocol/protocolVersion": "2026-07-28"}']
+)
 def test_meta_is_required(gateway: Gateway, meta: str) -> None:
     body = '{"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": ' + meta + "}}"
     error(post(gateway, body, **{"Mcp-Method": "tools/list"}), 400, -32602)

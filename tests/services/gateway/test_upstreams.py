@@ -91,7 +91,9 @@ def test_a_caller_that_leaves_cancels_the_servers_work(gateway: Gateway, odd: st
     request = gateway.mcp("tools/call", {"name": "odd__mirror"}).request
     body = request.content.replace(b"odd__mirror", b"odd__hang")
     lines = [f"{k}: {v}" for k, v in request.headers.items() if k not in {"content-length", "mcp-name"}]
-    head = "\r\n".join(["POST /mcp HTTP/1.1", *lines, "mcp-name: odd__hang", f"content-length: {len(body)}", "", ""])
+    head = "\r\n".join(
+        ["POST /mcp HTTP/1.1", *lines, "mcp-name: odd__hang", f"content-length: {len(body)}", "", ""]
+    )
     with socket.create_connection((request.url.host, request.url.port or 0)) as connection:
         connection.sendall(head.encode() + body)
         time.sleep(0.5)
@@ -102,7 +104,10 @@ def test_a_caller_that_leaves_cancels_the_servers_work(gateway: Gateway, odd: st
 def test_a_hung_server_is_named_and_delays_a_list_no_longer_than_its_deadline(
     launcher: Launcher, alpha: str, odd: str
 ) -> None:
-    servers = [{"name": "alpha", "urls": [alpha]}, {"name": "hung", "urls": [odd.replace("/mcp", "/hanging/mcp")]}]
+    servers = [
+        {"name": "alpha", "urls": [alpha]},
+        {"name": "hung", "urls": [odd.replace("/mcp", "/hanging/mcp")]},
+    ]
     gateway = launcher.gateway({"auth": "none", "servers": servers, "upstream": {"list_seconds": 0.5}})
     began = time.monotonic()
     result = gateway.mcp("tools/list").json()["result"]
@@ -116,7 +121,12 @@ def test_a_hung_server_is_named_and_delays_a_list_no_longer_than_its_deadline(
 
 def test_pages_of_a_server_are_joined(gateway: Gateway) -> None:
     names = [tool["name"] for tool in gateway.mcp("tools/list").json()["result"]["tools"]]
-    assert [name for name in names if name.startswith("odd__")] == ["odd__ask", "odd__hang", "odd__link", "odd__mirror"]
+    assert [name for name in names if name.startswith("odd__")] == [
+        "odd__ask",
+        "odd__hang",
+        "odd__link",
+        "odd__mirror",
+    ]
 
 
 def test_lists_are_the_same_each_time(gateway: Gateway) -> None:
@@ -158,7 +168,8 @@ def test_a_server_with_no_replica_left_is_an_error_and_returns(launcher: Launche
 def breaking() -> Iterator[str]:
     """A server that answers probes, and hangs up on anything else."""
     listener = socket.create_server(("127.0.0.1", 0))
-    reply = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}'
+    headers = b"content-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n"
+    reply = b"HTTP/1.1 200 OK\r\n" + headers + b"{}"
 
     def answer() -> None:
         while True:
@@ -193,7 +204,9 @@ def test_only_what_is_safe_is_repeated_when_a_connection_breaks(
     assert all("may have been carried out" in error["message"] for error in errors)
 
 
-def test_one_slow_server_does_not_take_connections_from_others(launcher: Launcher, alpha: str, odd: str) -> None:
+def test_one_slow_server_does_not_take_connections_from_others(
+    launcher: Launcher, alpha: str, odd: str
+) -> None:
     servers = [{"name": "alpha", "urls": [alpha]}, {"name": "odd", "urls": [odd]}]
     upstream = {"connections_per_server": 1, "timeout_seconds": 3, "queue_seconds": 0.3}
     gateway = launcher.gateway({"auth": "none", "servers": servers, "upstream": upstream})

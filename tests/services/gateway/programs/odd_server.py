@@ -1,4 +1,4 @@
-"""A server that does what a tool's name says, mostly wrong: `odd_server.py PORT`. `GET /seen` tells what it saw."""
+"""A server that does what a tool's name says: `odd_server.py PORT`. `GET /seen` tells what it saw."""
 
 import asyncio
 import json
@@ -22,14 +22,19 @@ def result_of(tool: str, request: dict[str, Any], headers: dict[str, str]) -> di
     if tool == "link":
         link = {"type": "resource_link", "uri": "note://linked", "name": "linked"}
         embedded = {"type": "resource", "resource": {"uri": "note://embedded", "text": "x"}}
-        return {"resultType": "complete", "content": [link, embedded, {"type": "text", "text": "note://plain"}]}
+        return {
+            "resultType": "complete",
+            "content": [link, embedded, {"type": "text", "text": "note://plain"}],
+        }
     return {"resultType": "complete", "content": [{"type": "text", "text": tool}]}
 
 
 def page(params: dict[str, Any]) -> dict[str, Any]:
     cursor = params.get("cursor")
     names = ["mirror", "hang"] if cursor is None else ["ask", "link"]
-    tools = [{"name": name, "inputSchema": {"type": "object"}, "description": f"  {name}\n"} for name in names]
+    tools = [
+        {"name": name, "inputSchema": {"type": "object"}, "description": f"  {name}\n"} for name in names
+    ]
     following = {"nextCursor": "two"} if cursor is None else {}
     return {"resultType": "complete", "tools": tools, "ttlMs": 60000, "cacheScope": "public", **following}
 

@@ -1,0 +1,138 @@
+"""A served process: two ports, draining, signals, and bounds on request heads."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+PROGRAM = """
+import asyncio, sys
+from services.kit import http_protocol
+from services.kit.asgi import respond
+from services.kit.health import Health
+from services.kit.logs import configure_logging
+from services.kit.metrics import new_registry
+from services.kit.ops import ops_app
+from services.kit.serving import ServeError, serve
+from services.kit.settings import ServiceSettings, load
+
+http_protocol.HEAD_SECONDS = 0.5
+
+async def app(scope, receive, send):
+    if scope["path"] == "/slow":
+        await asyncio.sleep(1)
+    await respond(send, 200, b"done")
+
+configure_logging("demo")
+health = Health()
+try:
+    serve(app, ops_app("demo", health, new_registry()), health=health, settings=load(ServiceSettings))
+except ServeError as error:
+    sys.exit(str(error))
+"""
+
+
+class Served:
+    def __init__(self, log: Path, **environment: str) -> None:
+        self.log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", PROGRAM],
+                cwd=Path(__file__).parents[3],
+                env={**os.environ, "HOST": "127.0.0.1", "PORT": "0", "OPS_PORT": "0", **environment},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def listening(self) -> dict[str, Any]:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            for line in self.log.read_text().splitlines():
+                if '"listening"' in line:
+                    return json.loads(line)
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.05)
+        raise AssertionError(self.log.read_text())
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    found = Served(tmp_path / "log")
+    yield found
+    found.process.kill()
+    found.process.wait()
+
+
+def test_requests_in_flight_finish_and_health_answers_meanwhile(served: Served) -> None:
+    ports = served.listening()
+    answers: list[httpx2.Response] = []
+    url, ops = f"http://127.0.0.1:{ports['port']}", f"http://127.0.0.1:{ports['ops_port']}"
+    assert httpx2.get(f"{ops}/health/ready").status_code == 200
+    thread = threading.Thread(target=lambda: answers.append(httpx2.get(f"{url}/slow")))
+    thread.start()
+    time.sleep(0.4)
+    served.process.send_signal(signal.SIGTERM)
+    time.sleep(0.2)
+    assert httpx2.get(f"{ops}/health/ready").json()["checks"] == {"shutdown": "draining"}
+    assert httpx2.get(f"{ops}/health/live").status_code == 200
+    thread.join()
+    assert answers[0].text == "done"
+    assert served.process.wait(10) == 0
+
+
+def test_a_second_signal_ends_it_at_once(served: Served) -> None:
+    port = served.listening()["port"]
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
+        time.sleep(0.2)
+        served.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        began = time.monotonic()
+        served.process.send_signal(signal.SIGINT)
+        assert served.process.wait(5) == 128 + signal.SIGINT
+        assert time.monotonic() - began < 0.5
+
+
+def test_a_port_in_use_is_one_line(served: Served, tmp_path: Path) -> None:
+    port = served.listening()["port"]
+    second = Served(tmp_path / "second", PORT=str(port))
+    assert second.process.wait(20) == 1
+    assert second.log.read_text() == f"can't listen on 127.0.0.1 port {port}: Address already in use\n"
+
+
+@pytest.mark.parametrize("start", [b"", b"GET / HTTP/1.1\r\nhost: x\r\nx-slow: "])
+def test_a_head_that_does_not_come_closes_the_connection(served: Served, start: bytes) -> None:
+    port = served.listening()["port"]
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(start)
+        assert connection.recv(100) == b""
+
+
+def test_a_head_without_end_is_refused(served: Served) -> None:
+    port = served.listening()["port"]
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nx-long: x")
+        time.sleep(0.1)
+        connection.sendall(b"x" * 70_000)
+        assert connection.recv(100).startswith(b"HTTP/1.1 431 ")
+
+
+def test_connections_are_kept_for_more_requests(served: Served) -> None:
+    port = served.listening()["port"]
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        for pause in (0, 0, 0.7):
+            time.sleep(pause)
+            connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            received = b""
+            while not received.endswith(b"done"):
+                received += connection.recv(1000)
