@@ -31,7 +31,7 @@ from infra.images.content import HASH_DIGITS, image_hash
 __all__ = ["ImageSpec", "build", "image_specs", "prune"]
 
 LOCAL_PREFIX: Final = "localhost/mcp-platform/"
-"""Images with this prefix are ours to remove; anything else belongs to the user."""
+"""Content-addressed images with this prefix are ours to remove; anything else belongs to someone else."""
 
 KEPT_PER_NAME: Final = 5
 
@@ -229,4 +229,4 @@ def _superseded(refs: Sequence[str], keep: Collection[str]) -> list[str]:
 
 
 def _ours(ref: str) -> bool:
-    return ref.startswith(LOCAL_PREFIX) and not ref.startswith(f"{LOCAL_PREFIX}debian:")
+    return ref.startswith(LOCAL_PREFIX) and _CONTENT_HASH.fullmatch(ref.rpartition(":")[2]) is not None

@@ -41,7 +41,7 @@ class Buildah:
             )
         overlay = cls(settings, "overlay")
         try:
-            overlay._run("info", what="buildah")
+            overlay.run("info", what="buildah")
         except CommandError:  # such as below another overlay, inside a container
             return cls(settings, "vfs")
         return overlay
@@ -61,7 +61,8 @@ class Buildah:
     def _env(self) -> dict[str, str]:
         return {**os.environ, "TMPDIR": str(self.settings.folder)}
 
-    def _run(self, *arguments: str, what: str, seconds: float | None = None) -> str:
+    def run(self, *arguments: str, what: str, seconds: float | None = None) -> str:
+        """Run a buildah command on this storage; CommandError when it fails."""
         return output_of([*self._command, *arguments], what=what, env=self._env, seconds=seconds)
 
     def has(self, ref: str) -> bool:
@@ -70,41 +71,40 @@ class Buildah:
 
     def refs(self) -> list[str]:
         """Every named image in the storage, newest first."""
-        images: list[dict[str, Any]] = json.loads(
-            self._run("images", "--json", what="buildah images") or "[]"
-        )
+        images: list[dict[str, Any]] = json.loads(self.run("images", "--json", what="buildah images") or "[]")
         images.sort(key=lambda image: str(image["createdatraw"]), reverse=True)
         return [name for image in images for name in image.get("names") or []]
 
     def label(self, ref: str, key: str) -> str:
         """A label of an image, or nothing."""
-        return self._inspect(ref)["OCIv1"]["config"].get("Labels", {}).get(key, "")
+        return self.inspect(ref)["OCIv1"]["config"].get("Labels", {}).get(key, "")
 
-    def _inspect(self, ref: str) -> dict[str, Any]:
-        return json.loads(self._run("inspect", "--type", "image", ref, what=f"buildah inspect {ref}"))
+    def inspect(self, ref: str) -> dict[str, Any]:
+        """An image's configuration, in the forms of Docker and of OCI."""
+        return json.loads(self.run("inspect", "--type", "image", ref, what=f"buildah inspect {ref}"))
 
     def pull(self, ref: str) -> None:
         """Fetch an image from its registry."""
-        self._run("pull", "--quiet", ref, what=f"pulling {ref}", seconds=PULL_SECONDS)
+        self.run("pull", "--quiet", ref, what=f"pulling {ref}", seconds=PULL_SECONDS)
 
     def import_root(self, archive: Path, ref: str, label: tuple[str, str]) -> None:
         """Make an image of a tar archive of a root file system."""
         what = f"importing {ref}"
-        container = self._run("from", "scratch", what=what).strip()
+        container = self.run("from", "scratch", what=what).strip()
         try:
-            self._run("add", "--quiet", container, str(archive), "/", what=what)
+            self.run("add", "--quiet", container, str(archive), "/", what=what)
             options = ["--cmd", "bash", "--env", f"PATH={SEARCH_PATH}", "--label", "=".join(label)]
-            self._run("config", *options, container, what=what)
-            self._run("commit", "--quiet", "--format", "docker", container, ref, what=what)
+            self.run("config", *options, container, what=what)
+            self.run("commit", "--quiet", "--format", "docker", container, ref, what=what)
         finally:
-            self._run("rm", container, what=what)
+            self.run("rm", container, what=what)
 
     def build(
         self, spec: ImageSpec, args: Mapping[str, str], secrets: Mapping[str, Path], report: Report
     ) -> None:
         """Build one image; unchanged steps come from the storage."""
         # What an earlier build that was killed left behind; nobody else builds here while we hold the lock.
-        self._run("rm", "--all", what="buildah rm")
+        self.run("rm", "--all", what="buildah rm")
         command = [
             *self._command,
             *("build", "--isolation", "chroot", "--network", "host", "--pull=never", "--layers"),
@@ -120,21 +120,21 @@ class Buildah:
 
     def save(self, ref: str, archive: Path) -> None:
         """Write an image to a file that containerd and Docker import, under its own name."""
-        self._run("push", "--quiet", ref, f"docker-archive:{archive}:{ref}", what=f"saving {ref}")
+        self.run("push", "--quiet", ref, f"docker-archive:{archive}:{ref}", what=f"saving {ref}")
 
     def published(self, ref: str) -> bool:
         """Whether the image's registry has it."""
         try:
-            self._run("manifest", "inspect", f"docker://{ref}", what=f"asking the registry for {ref}")
+            self.run("manifest", "inspect", f"docker://{ref}", what=f"asking the registry for {ref}")
         except CommandError:
             return False
         return True
 
     def push(self, ref: str) -> None:
         """Send an image to its registry; the login is the user's own (`buildah login`)."""
-        self._run("push", "--quiet", ref, f"docker://{ref}", what=f"pushing {ref}")
+        self.run("push", "--quiet", ref, f"docker://{ref}", what=f"pushing {ref}")
 
     def remove(self, refs: list[str]) -> None:
         """Remove names, the images that no name is left of, and the steps kept for them."""
         if refs:
-            self._run("rmi", "--force", *refs, what="buildah rmi")
+            self.run("rmi", "--force", *refs, what="buildah rmi")

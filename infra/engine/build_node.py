@@ -61,7 +61,7 @@ class NodeImages:
             PlatformError: The import failed.
         """
         what = f"importing {ref} into the cluster"
-        self._run("import", str(archive), what=what)
+        self._run("import", "--local", str(archive), what=what)  # half the time of the transfer service
         if ref not in self.refs():
             raise PlatformError(f"{what}: the archive came in under another name")
         self._run("label", ref, _PINNED, what=what)

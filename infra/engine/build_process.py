@@ -9,6 +9,7 @@ import subprocess
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Final
 
 from infra.errors import PlatformError
@@ -17,10 +18,13 @@ TAIL_LINES: Final = 20
 STEP_WIDTH: Final = 100
 GRACE_SECONDS: Final = 10
 
-# buildah: `[2/4] STEP 3/5: RUN …`; BuildKit: `#8 [packages 2/5] RUN …`; mmdebstrap: `I: installing packages`.
-_STEP: Final = re.compile(r"^(?:\[\d+/\d+\] )?(?:STEP \d+/\d+: |#\d+ \[[^\]]+\] |I: )(?P<step>.*)$")
-# BuildKit's summary names the step that failed: ` > [2/5] RUN …:`
-_FAILED_STEP: Final = re.compile(r"^ > \[[^\]]+\] (?P<step>.*):$")
+# buildah: `[2/4] STEP 3/5: RUN …`; mmdebstrap: `I: installing packages`.
+_STEP: Final = re.compile(r"^(?:\[\d+/\d+\] )?(?:STEP \d+/\d+: |I: )(?P<step>.*)$")
+# BuildKit runs steps at once and numbers lines by step: `#8 [2/5] RUN …`, `#8 0.31 output`, `#8 ERROR: …`.
+_NUMBERED: Final = re.compile(
+    r"^#(?P<number>\d+) (?:\[[^\]]+\] (?P<step>.*)|(?P<failed>ERROR.*)|(?P<output>.*))$"
+)
+_SECONDS: Final = re.compile(r"^\d+\.\d+ ")
 
 _HINTS: Final = (
     (r"No space left on device|disk quota exceeded", "free disk space, then run this again"),
@@ -56,33 +60,59 @@ def hint_for(output: str) -> str:
     return next((hint for pattern, hint in _HINTS if re.search(pattern, output, re.IGNORECASE)), "")
 
 
-class StepLog:
-    """Follows a build's output.
+@dataclass
+class _Step:
+    """One instruction and the last lines that it printed."""
 
-    Attributes:
-        step: The instruction that runs, or of a failed BuildKit build the one that failed.
-        tail: The last lines that it printed.
-    """
+    name: str = ""
+    tail: deque[str] = field(default_factory=lambda: deque[str](maxlen=TAIL_LINES))
+
+    def add(self, line: str) -> None:
+        if line.strip():
+            self.tail.append(line.rstrip())
+
+
+class StepLog:
+    """Follows a build's output, to tell its steps as they start and, in the end, the one that failed."""
 
     def __init__(self, on_step: Callable[[str], None]) -> None:
-        self.step = ""
-        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._on_step = on_step
+        self._latest = _Step()
+        self._numbered: dict[str, _Step] = {}
+        self._failed: _Step | None = None
+
+    @property
+    def step(self) -> str:
+        """The instruction that failed, or else the latest."""
+        return (self._failed or self._latest).name
+
+    @property
+    def tail(self) -> str:
+        """The last lines that it printed."""
+        return "\n".join((self._failed or self._latest).tail)
 
     def feed(self, line: str) -> None:
         """Take one line of output, without its newline."""
-        if failed := _FAILED_STEP.match(line):
-            self._begin(failed["step"])
+        if numbered := _NUMBERED.match(line):
+            self._feed_numbered(numbered)
         elif started := _STEP.match(line):
-            self._begin(started["step"])
-            self._on_step(self.step)
-        elif line.strip():
-            self.tail.append(line.rstrip())
+            self._latest = self._begin(started["step"])
+        else:
+            self._latest.add(line)
 
-    def _begin(self, step: str) -> None:
-        words = " ".join(step.split())
-        self.step = words if len(words) <= STEP_WIDTH else f"{words[: STEP_WIDTH - 1]}…"
-        self.tail.clear()
+    def _feed_numbered(self, line: re.Match[str]) -> None:
+        step = self._numbered.setdefault(line["number"], _Step())
+        if line["step"] is None:
+            step.add(line["failed"] or _SECONDS.sub("", line["output"]))
+            self._failed = step if line["failed"] else self._failed
+        elif not step.name:
+            step.name = self._begin(line["step"]).name
+
+    def _begin(self, instruction: str) -> _Step:
+        words = " ".join(instruction.split())
+        step = _Step(words if len(words) <= STEP_WIDTH else f"{words[: STEP_WIDTH - 1]}…")
+        self._on_step(step.name)
+        return step
 
 
 def build_steps(
@@ -101,7 +131,7 @@ def build_steps(
         code = process.wait()
     if code != 0:
         where = f" at: {log.step}" if log.step else f" (exit code {code})"
-        raise CommandError(f"{what} failed{where}", "\n".join(log.tail))
+        raise CommandError(f"{what} failed{where}", log.tail)
 
 
 def output_of(

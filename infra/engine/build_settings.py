@@ -115,7 +115,7 @@ def label_arguments(name: str) -> dict[str, str]:
     """Build arguments for an image's OCI labels; not in its content hash: they tell of its first build."""
     return {
         "TITLE": name,
-        "SOURCE": _public_url(_git("remote", "get-url", "origin")),
+        "SOURCE": public_url(_git("remote", "get-url", "origin")),
         "VERSION": PLATFORM,
         "REVISION": _git("rev-parse", "HEAD") or "unknown",
     }
@@ -132,7 +132,7 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def _public_url(remote: str) -> str:
+def public_url(remote: str) -> str:
     """A remote's address without user names and tokens; nothing for one that is not on the web."""
     parts = urlsplit(remote)
     if parts.scheme != "https" or not parts.hostname:

@@ -34,15 +34,15 @@ class Root:
 
 
 def unpack(buildah: Buildah, ref: str, target: Path) -> Root:
-    """Copy an image out of buildah's storage; under the lock, for a build removes containers that it did not make."""
+    """Copy an image out of buildah's storage; under the lock, for a build removes all containers."""
     with locked(buildah.settings.lock, silent, "a build"):
-        container = buildah._run("from", "--pull-never", ref, what=ref).strip()
+        container = buildah.run("from", "--pull-never", ref, what=ref).strip()
         try:
-            source = buildah._run("mount", container, what=ref).strip()
+            source = buildah.run("mount", container, what=ref).strip()
             subprocess.run(["cp", "-a", source, str(target)], check=True)
         finally:
-            buildah._run("rm", container, what=ref)
-    return Root(target, buildah._inspect(ref)["Docker"]["config"])
+            buildah.run("rm", container, what=ref)
+    return Root(target, buildah.inspect(ref)["Docker"]["config"])
 
 
 @dataclass
