@@ -139,7 +139,7 @@ def test_a_second_up_changes_nothing(platform: Platform) -> None:
     ]
     assert versions[0] == versions[1]
     plan = platform.checkout.must("preview", "--json").json()
-    assert {change["action"] for change in plan["changes"]} <= {"unchanged"}
+    assert {change["action"] for change in plan["steps"]} <= {"unchanged"}
 
 
 def test_an_added_server_shows_its_tools_without_a_restart_of_the_gateway(platform: Platform) -> None:
@@ -185,7 +185,7 @@ def test_a_changed_setting_changes_only_that_object(platform: Platform) -> None:
 
     platform.checkout.edit(more_memory)
     plan = platform.checkout.must("preview", "--json").json()
-    changed = [change for change in plan["changes"] if change["action"] != "unchanged"]
+    changed = [change for change in plan["steps"] if change["action"] != "unchanged"]
     assert [(change["action"], change["kind"], change["name"]) for change in changed] == [
         ("change", "Deployment", "echo")
     ]
@@ -230,7 +230,7 @@ def test_a_removed_server_is_pruned_and_its_tools_go(platform: Platform) -> None
 
 
 def test_rollback_brings_the_earlier_release_back(platform: Platform) -> None:
-    platform.checkout.must("rollback", "--yes")
+    platform.checkout.must("rollback")
     names = {item["metadata"]["name"] for item in platform.kubectl.list("deployments", platform.namespace)}
     assert "echo" in names
     platform.checkout.must("up", "--yes")
