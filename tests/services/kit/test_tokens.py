@@ -49,6 +49,12 @@ def test_each_kind_of_key_verifies_its_algorithm_only(algorithm: str, tmp_path: 
             assert caught.value.reason is Refusal.ALGORITHM
 
 
+WEAK: list[Any] = [
+    ec.generate_private_key(ec.SECP384R1()),
+    rsa.generate_private_key(public_exponent=65537, key_size=1024),  # noqa: S505 - that it is weak is the point
+]
+
+
 @pytest.mark.parametrize("key", WEAK)
 def test_weak_or_other_keys_are_refused(key: Any, tmp_path: Path) -> None:
     with pytest.raises(KeyFileError, match="must be EC P-256, RSA of 2048 bits or more or Ed25519"):
