@@ -117,9 +117,7 @@ class Cluster:
         tests. Raises PlatformError, before anything is changed, for a machine or ports that won't do.
         """
         self.layout.check()
-        preflight.check_machine(
-            self.state, TOOLS_FREE_BYTES if self.toolbox.missing else preflight.MINIMUM_FREE_BYTES
-        )
+        preflight.check_user()
         with self._commands(report):
             if launch.running(self.layout) is not None:
                 self._check_ports(api_port, gateway_port)
@@ -138,12 +136,17 @@ class Cluster:
         if not self.state.exists():
             report("there is none")
             return
+        preflight.check_user()
         with self._commands(report):
             self._stop(report)
             if purge:
                 self._purge(report, keep_tools=keep_tools)
 
     def _start(self, report: Report, api_port: int | None, gateway_port: int | None, *, fsync: bool) -> None:
+        preflight.check_cgroups()
+        preflight.check_space(
+            self.state, TOOLS_FREE_BYTES if self.toolbox.missing else preflight.MINIMUM_FREE_BYTES
+        )
         spec = self._describe(api_port, gateway_port)
         with (
             listen(spec.api_port, "the Kubernetes API") as api,

@@ -15,6 +15,8 @@ from infra.errors import PlatformError
 # Programs of the node write here whatever their configuration says, and two clusters must not meet.
 PRIVATE_DIRECTORIES = ("/run/containerd", "/var/lib/cni", "/var/log/containers")
 
+MOUNT_SOURCE = "mcp-platform"  # what /proc/mounts shows for them
+
 # The kubelet insists on these and sets them for the whole machine. It is shown these values instead, and the
 # machine keeps its own: k8s.io/component-helpers/node/util/sysctl.
 SHOWN_SETTINGS = {
@@ -40,7 +42,7 @@ def prepare_mounts(layout: Layout) -> None:
     run("mount", "--make-rshared", "/")
     for directory in (*PRIVATE_DIRECTORIES, str(layout.containerd / "state")):
         Path(directory).mkdir(parents=True, exist_ok=True)
-        run("mount", "-t", "tmpfs", "-o", "mode=0755", "mcp-platform", directory)
+        run("mount", "-t", "tmpfs", "-o", "mode=0755", MOUNT_SOURCE, directory)
     shown = layout.config / "kernel"
     shown.mkdir(exist_ok=True)
     for setting, value in SHOWN_SETTINGS.items():

@@ -19,8 +19,8 @@ CONTROLLERS = {"cpu", "memory", "pids", "cpuset"}
 MINIMUM_FREE_BYTES = 2 * 2**30
 
 
-def check_machine(directory: Path, free_bytes: int = MINIMUM_FREE_BYTES) -> None:
-    """Linux, root, cgroups, disk; raises PlatformError for the first that is missing."""
+def check_user() -> None:
+    """Linux and root, which every command that changes a cluster needs."""
     if sys.platform != "linux":
         raise PlatformError(
             f"the embedded Kubernetes needs Linux, not {sys.platform}",
@@ -31,8 +31,6 @@ def check_machine(directory: Path, free_bytes: int = MINIMUM_FREE_BYTES) -> None
             "the embedded Kubernetes needs root: it makes namespaces, mounts and cgroups",
             hint="use sudo, or name another cluster's kubeconfig context in the stack's configuration",
         )
-    check_cgroups()
-    check_space(directory, free_bytes)
 
 
 def check_cgroups() -> None:

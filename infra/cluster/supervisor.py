@@ -21,7 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-from infra.cluster import addons, cgroups, node
+from infra.cluster import addons, cgroups, launch, node
 from infra.cluster.api import ApiClient
 from infra.cluster.components import OBJECTS, Component, components
 from infra.cluster.configs import LOG_LIMIT_BYTES
@@ -80,8 +80,8 @@ class Supervisor:
             runner.start()
         while not stop.wait(TICK):
             reap({runner.process.pid for runner in self.runners if runner.process})
-            for runner in self.runners:
-                rotate(self.layout.log(runner.component.name), LOG_LIMIT_BYTES)
+            for name in (launch.LOG, *(runner.component.name for runner in self.runners)):
+                rotate(self.layout.log(name), LOG_LIMIT_BYTES)
         self.stop()
 
     def stop(self) -> None:

@@ -18,7 +18,7 @@ from tempfile import mkdtemp
 import pytest
 
 from infra.cluster import Cluster, launch, silent
-from infra.cluster.node import PRIVATE_DIRECTORIES, SHOWN_SETTINGS
+from infra.cluster.node import MOUNT_SOURCE, SHOWN_SETTINGS
 from infra.cluster.processes import Identity, children
 from infra.errors import PlatformError
 from tests.cluster.live import Kubectl, claim, eventually, import_probe, namespace, pod, service
@@ -51,9 +51,8 @@ def tree(pid: int) -> list[int]:
 def leftovers(cluster: Cluster) -> list[str]:
     """Processes, mounts and cgroups of a cluster."""
     found = [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{cluster.layout.cgroup}")]
-    marks = (str(cluster.state), *PRIVATE_DIRECTORIES)
     mounts = Path("/proc/self/mounts").read_text().splitlines()
-    found.extend(line for line in mounts if any(mark in line for mark in marks))
+    found.extend(line for line in mounts if str(cluster.state) in line or line.startswith(f"{MOUNT_SOURCE} "))
     for process in Path("/proc").glob("[0-9]*"):
         try:
             command = (process / "cmdline").read_bytes().decode(errors="replace")

@@ -120,10 +120,10 @@ def test_too_little_disk_is_said_before_anything_is_changed(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_root_the_message_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_root_the_message_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(PlatformError, match="root"):
-        preflight.check_machine(tmp_path)
+        preflight.check_user()
 
 
 def test_missing_programs_without_apt_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
