@@ -53,11 +53,6 @@ class PostgresArgs:
     exporter_image: pulumi.Input[str]
 
 
-def build_secret(password: str) -> dict[str, str]:
-    """What it takes to log in."""
-    return {"username": USER, "password": password, "database": DATABASE}
-
-
 def build_containers(args: PostgresArgs, settings: Store) -> list[Container]:
     """The server and its exporter."""
     password = _password("auth")
@@ -120,7 +115,11 @@ class Postgres(pulumi.ComponentResource):
             AUTH_SECRET,
             metadata=ObjectMetaArgs(name=AUTH_SECRET, namespace=args.stack.namespace, labels=own),
             type="Opaque",
-            string_data=pulumi.Output.secret(password.result).apply(build_secret),
+            string_data={
+                "username": pulumi.Output.secret(USER),
+                "password": pulumi.Output.secret(password.result),
+                "database": pulumi.Output.secret(DATABASE),
+            },
             opts=child,
         )
         service = StatefulServiceArgs(

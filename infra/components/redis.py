@@ -74,14 +74,15 @@ def build_config(settings: Store) -> str:
     return "".join(f"{key} {value}\n" for key, value in directives.items())
 
 
-def build_secret(password: str) -> dict[str, str]:
-    """The password for clients, its hash for the server, and the form that the exporter reads."""
+def access_list(password: str) -> str:
+    """`users.acl`: the server knows the password's hash only."""
     digest = hashlib.sha256(password.encode()).hexdigest()
-    return {
-        "password": password,
-        "users.acl": f"user default on #{digest} ~* &* +@all\n",
-        "exporter.json": json.dumps({_ADDRESS: password}),
-    }
+    return f"user default on #{digest} ~* &* +@all\n"
+
+
+def exporter_passwords(password: str) -> str:
+    """`exporter.json`: the password in the form that the exporter reads."""
+    return json.dumps({_ADDRESS: password})
 
 
 def build_containers(args: RedisArgs, settings: Store) -> list[Container]:
@@ -144,12 +145,17 @@ class Redis(pulumi.ComponentResource):
             own = labels(args.stack, name, _COMPONENT)
             return ObjectMetaArgs(name=object_name, namespace=args.stack.namespace, labels=own)
 
-        password = random.RandomPassword(AUTH_SECRET, length=32, special=False, opts=child)
+        made = random.RandomPassword(AUTH_SECRET, length=32, special=False, opts=child)
+        password = pulumi.Output.secret(made.result)
         v1.Secret(
             AUTH_SECRET,
             metadata=metadata(AUTH_SECRET),
             type="Opaque",
-            string_data=pulumi.Output.secret(password.result).apply(build_secret),
+            string_data={
+                "password": password,
+                "users.acl": password.apply(access_list),
+                "exporter.json": password.apply(exporter_passwords),
+            },
             opts=child,
         )
         config = {"valkey.conf": build_config(settings)}

@@ -87,13 +87,18 @@ def _line(stack: str, details: ErrorDetails, model: type[BaseModel], secret_keys
     problem = _Problem(kind, context, path[-1] if path else "", there, group)
     reason = _REASONS.get(kind, lambda _: details["msg"])(problem)
     hidden = not secret_keys.isdisjoint(path[:1]) or any(SECRET_NAME.search(part) for part in path)
-    return line(stack, ".".join(path).replace(".[", "["), _shown(value, hidden), reason)
+    return line(stack, _dotted(path), _shown(value, hidden), reason)
 
 
 def _explained(short: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
     """Whether a list is only too short because of entries that are wrong themselves."""
     place = short["loc"]
     return any(details is not short and details["loc"][: len(place)] == place for details in found)
+
+
+def _dotted(path: Sequence[str]) -> str:
+    """`servers.filesystem.env` or `auth.issuers[0]`; a key that would break the line is quoted."""
+    return ".".join(key if key.isprintable() else json.dumps(key) for key in path).replace(".[", "[")
 
 
 def _shown(value: object, hidden: bool) -> str:

@@ -10,6 +10,8 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from infra.errors import PlatformError
@@ -166,3 +168,44 @@ def test_settings_do_not_change(configure: Configure) -> None:
     settings = configure()
     with pytest.raises(ValidationError, match="frozen"):
         settings.gateway.replicas = 5  # pyright: ignore[reportAttributeAccessIssue] - that it fails is the point
+
+
+KEYS = st.sampled_from(
+    [
+        "kind",
+        "mode",
+        "filesystem",
+        "external",
+        "replicas",
+        "autoscaling",
+        "resources",
+        "requests",
+        "cpu",
+        "volume",
+    ]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | KEYS, inner, max_size=3)
+    ),
+    max_leaves=10,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(group=st.sampled_from(sorted(Settings.model_fields)), value=JSON)
+def test_whatever_is_in_a_stack_file_the_answer_is_settings_or_lines(
+    configure: Configure, group: str, value: Any
+) -> None:
+    lines: list[str] = []
+    try:
+        configure(**{group: value})
+    except PlatformError as error:
+        lines = str(error).split("\n")
+    assert all(line.startswith("stack dev: ") for line in lines)
+
+
+def test_a_key_can_not_forge_a_line(configure: Configure) -> None:
+    (line,) = problems(configure, gateway={"a\nstack dev: all is well": 1})
+    assert line.startswith('stack dev: gateway."a\\nstack dev: all is well" = 1: unknown key')

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from infra.components.redis import access_list
 from infra.engine.graph import UNKNOWN, Graph, Resource, Secret
 from infra.engine.record import record
 from infra.errors import PlatformError
@@ -74,14 +75,19 @@ def test_nothing_depends_on_the_machine_or_the_moment(graph: Graph) -> None:
     assert len(graph.resources) == len(again)
 
 
-def test_an_update_has_the_objects_of_its_preview(graph: Graph) -> None:
-    """As soon as generated values are known, nothing is unknown any more, and no name changes."""
-    outputs = {"result": "p", "privateKeyPem": "k", "publicKeyPem": "k", "id": "i"}
-    made = {item.urn: outputs for item in graph.resources if item.type.startswith(("random:", "tls:"))}
-    update = record(graph.stack, dry_run=False, generated=made)
-    assert {item.urn for item in update.resources} == {item.urn for item in graph.resources}
-    for resource in update.kubernetes_objects():
+def test_a_deployment_has_the_objects_of_its_preview_and_knows_all_of_them(
+    graph: Graph, deployed: Graph
+) -> None:
+    assert {item.urn for item in deployed.resources} == {item.urn for item in graph.resources}
+    for resource in deployed.kubernetes_objects():
         assert UNKNOWN not in leaves(resource.inputs), resource.urn
+
+
+def test_secrets_are_made_from_what_was_generated(deployed: Graph) -> None:
+    values = {name: item["stringData"].value for name, item in objects(deployed, "Secret").items()}
+    assert values["Secret/redis-auth"]["password"] == values["Secret/postgres-auth"]["password"] == "hunter2"
+    assert values["Secret/redis-auth"]["users.acl"] == access_list("hunter2")
+    assert values["Secret/postgres-auth"] == {"username": "mcp", "password": "hunter2", "database": "mcp"}
 
 
 def leaves(value: object) -> list[object]:
@@ -221,24 +227,20 @@ def test_every_pod_is_covered_by_default_deny_and_may_be_scraped(graph: Graph) -
         )
 
 
-def test_every_config_map_and_secret_that_a_pod_refers_to_is_there_with_its_keys(graph: Graph) -> None:
-    known = {
-        name: item.get("data") or item.get("stringData")
-        for name, item in objects(graph, "ConfigMap", "Secret").items()
-    }
-    for name, template in templates(graph).items():
-        for source in (
-            part
-            for volume in template["spec"]["volumes"]
-            for part in volume.get("projected", {}).get("sources", [])
-        ):
-            for word, prefix in (("configMap", "ConfigMap"), ("secret", "Secret")):
-                reference = source.get(word)
-                if reference is None or reference["name"] == "kube-root-ca.crt":
-                    continue
-                data = known[f"{prefix}/{reference['name']}"]
-                if isinstance(data, dict):  # a preview does not know what is derived from a password
-                    assert {item["key"] for item in reference["items"]} <= set(data), name
+def test_every_file_that_a_pod_mounts_is_in_a_config_map_or_secret(deployed: Graph) -> None:
+    files = {name: set(item["data"]) for name, item in objects(deployed, "ConfigMap").items()}
+    files |= {name: set(item["stringData"].value) for name, item in objects(deployed, "Secret").items()}
+    kinds = {"configMap": "ConfigMap", "secret": "Secret"}
+    sources = [
+        (f"{kinds[word]}/{reference['name']}", {item["key"] for item in reference["items"]})
+        for template in templates(deployed).values()
+        for volume in template["spec"]["volumes"]
+        for source in volume.get("projected", {}).get("sources", [])
+        for word, reference in source.items()
+        if word in kinds and reference["name"] != "kube-root-ca.crt"  # every namespace has that one
+    ]
+    assert sources
+    assert [name for name, keys in sources if not keys <= files.get(name, set())] == []
 
 
 def test_every_mount_and_claim_is_there(graph: Graph) -> None:

@@ -99,12 +99,6 @@ def test_redis_loses_a_second_at_most_and_forgets_nothing_when_full() -> None:
 
 
 def test_redis_knows_only_the_hash_of_its_password() -> None:
-    secret = redis.build_secret("hunter2")
-    assert secret["password"] == "hunter2"
-    assert hashlib.sha256(b"hunter2").hexdigest() in secret["users.acl"]
-    assert "hunter2" not in secret["users.acl"]
-    assert json.loads(secret["exporter.json"]) == {"redis://127.0.0.1:6379": "hunter2"}
-
-
-def test_postgres_secret_has_what_it_takes_to_log_in() -> None:
-    assert postgres.build_secret("hunter2") == {"username": "mcp", "password": "hunter2", "database": "mcp"}
+    assert hashlib.sha256(b"hunter2").hexdigest() in redis.access_list("hunter2")
+    assert "hunter2" not in redis.access_list("hunter2")
+    assert json.loads(redis.exporter_passwords("hunter2")) == {"redis://127.0.0.1:6379": "hunter2"}
