@@ -11,7 +11,10 @@ from rich.table import Table
 
 from cli.console import err, out, step
 from infra.cluster import Cluster, ClusterStatus
+from infra.cluster.report import log_tail
 from infra.cluster.spec import DEFAULT_NAME
+
+LOG_LINES = 5
 
 app = typer.Typer(help="The embedded Kubernetes, for machines that have no other.", no_args_is_help=True)
 
@@ -66,19 +69,23 @@ def status(
 
 
 def show(found: ClusterStatus) -> None:
-    """Print a cluster's status as a table."""
+    """Print a cluster's status: a table of its components, and the last words of those that are not ready."""
     if not found.running:
         out.print(f"cluster {found.name} is down")
         return
-    table = Table("component", "state", "pid", "restarts", "log", box=None)
+    table = Table("component", "state", "pid", "restarts", box=None)
     for one in found.components:
         colour = "green" if one.state == "ready" else "yellow"
-        table.add_row(
-            one.name, f"[{colour}]{one.state}[/]", str(one.pid or ""), str(one.restarts), str(one.log)
-        )
+        table.add_row(one.name, f"[{colour}]{one.state}[/]", str(one.pid or ""), str(one.restarts))
     out.print(table)
-    node = "ready" if found.node_ready else "not ready"
-    out.print(f"node {node}, API {found.api_url}, gateway {found.gateway_url}, supervisor {found.pid}")
+    for one in found.components:
+        if one.state != "ready":
+            print(f"\nThe last lines of {one.log}:\n{log_tail(one.log, LOG_LINES)}")
+    print(f"\nnode         {'ready' if found.node_ready else 'not ready'}")
+    print(f"API          {found.api_url}")
+    print(f"gateway      {found.gateway_url}")
+    print(f"logs         {found.logs}")
+    print(f"a shell in   nsenter --target {found.pid} --all")
 
 
 @app.command()

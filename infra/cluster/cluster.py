@@ -24,6 +24,7 @@ from infra.cluster.spec import (
     claim_index,
     default_ports,
     read_spec,
+    release_index,
     write_atomically,
     write_spec,
 )
@@ -57,7 +58,7 @@ class Cluster:
         """The cluster of this name, made yet or not; `state_dir` holds one directory for each cluster."""
         check_name(name)
         home = home or default_home()
-        return cls(name, home, (state_dir or home / "clusters") / name)
+        return cls(name, home.absolute(), (state_dir or home / "clusters").absolute() / name)
 
     @property
     def layout(self) -> Layout:
@@ -245,14 +246,16 @@ class Cluster:
         spec = read_spec(self.layout)
         withdraw(f"mcp-{self.name}", self.layout)
         shutil.rmtree(self.state)
+        registry = self.home / "indexes"
         if spec is not None:
-            (self.home / "indexes" / str(spec.index)).unlink(missing_ok=True)
-        others = [claim for claim in (self.home / "indexes").glob("*") if claim.exists()]
-        if not others and not keep_tools:
-            report("deleting the built programs")
-            unlink_commands(self.home)
-            shutil.rmtree(self.home / "tools", ignore_errors=True)
-            shutil.rmtree(self.home / "go", ignore_errors=True)
+            release_index(registry, spec.index, self.state)
+        if keep_tools or any(claim.exists() for claim in registry.glob("*")):
+            return
+        report("deleting the built programs")
+        unlink_commands(self.home)
+        for directory in (self.home / "tools", self.home / "go"):
+            if directory.exists():
+                shutil.rmtree(directory)
 
     @contextmanager
     def _commands(self, report: Report) -> Generator[None]:

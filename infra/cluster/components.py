@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from infra.cluster.modules import ETCD
 from infra.cluster.spec import API_SERVER_PORT, GATEWAY_NODE_PORT, ClusterSpec, Layout
-from infra.cluster.tools import ETCD
 
 ETCD_PORT = 2379
 METRICS_SERVER_PORT = 4443

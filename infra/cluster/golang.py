@@ -9,10 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from infra.cluster.modules import SOURCES
 from infra.cluster.report import Report, last_lines
 from infra.errors import PlatformError
 
-SOURCES = Path(__file__).parent / "tools"
 LOCK = SOURCES / "requirements.txt"
 
 Version = tuple[int, int, int]

@@ -283,3 +283,10 @@ def claim_index(registry: Path, directory: Path) -> int:
             continue
         return index
     raise PlatformError(f"all {LARGEST_INDEX + 1} cluster indexes of {registry} are in use")
+
+
+def release_index(registry: Path, index: int, directory: Path) -> None:
+    """Give an index back, unless another cluster holds it by now."""
+    claim = registry / str(index)
+    if claim.is_symlink() and claim.readlink() == directory:
+        claim.unlink()

@@ -29,7 +29,7 @@ class ComponentStatus:
 
 @dataclass(frozen=True)
 class ClusterStatus:
-    """One cluster; `pid` is the process that keeps its namespaces, None when it is down."""
+    """One cluster; `pid` is its supervisor as the host has it, None when it is down."""
 
     name: str
     pid: int | None
@@ -37,6 +37,7 @@ class ClusterStatus:
     node_ready: bool
     api_url: str
     gateway_url: str
+    logs: Path
 
     @property
     def running(self) -> bool:
@@ -58,13 +59,25 @@ def read(spec: ClusterSpec, layout: Layout) -> ClusterStatus:
     identity = running(layout)
     if identity is None:
         return ClusterStatus(
-            spec.name, None, [], node_ready=False, api_url=spec.api_url, gateway_url=spec.gateway_url
+            name=spec.name,
+            pid=None,
+            components=[],
+            node_ready=False,
+            api_url=spec.api_url,
+            gateway_url=spec.gateway_url,
+            logs=layout.logs,
         )
     client = ApiClient(spec.api_url, layout.certificates, "bootstrap", timeout=API_SECONDS)
     node_ready = is_node_ready(spec, client)
     client.close()
     return ClusterStatus(
-        spec.name, identity.pid, components(layout), node_ready, spec.api_url, spec.gateway_url
+        name=spec.name,
+        pid=supervisor_of(identity) or identity.pid,
+        components=components(layout),
+        node_ready=node_ready,
+        api_url=spec.api_url,
+        gateway_url=spec.gateway_url,
+        logs=layout.logs,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import time
 from collections.abc import Callable
 
@@ -35,9 +36,9 @@ class Wait:
 
     def until(self, condition: Callable[[], bool], what: str, *, culprit: str) -> None:
         """Wait for anything else; `culprit` is the component whose log may tell why it doesn't come."""
-        if not condition():
+        if not _holds(condition):
             self.report(f"waiting for {what}")
-        while not condition():
+        while not _holds(condition):
             if time.monotonic() > self.deadline:
                 raise self._failure(f"{what} was not there within {self.seconds:.0f} s", culprit)
             time.sleep(POLL_SECONDS)
@@ -75,3 +76,11 @@ class Wait:
             f"cluster {self.layout.root.name}: {message}. The last lines of {log}:\n{log_tail(log)}",
             hint="`mcpctl cluster status` shows every component; `mcpctl cluster up` again goes on from here",
         )
+
+
+def _holds(condition: Callable[[], bool]) -> bool:
+    """Whether a condition holds; an API server that doesn't answer just now can't tell."""
+    try:
+        return condition()
+    except (OSError, http.client.HTTPException):
+        return False

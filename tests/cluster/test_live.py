@@ -187,7 +187,6 @@ def test_the_machine_is_not_changed_by_a_running_cluster(cluster: Cluster, befor
 
 def test_the_node_can_not_reach_the_hosts_network(cluster: Cluster) -> None:
     inside = ["nsenter", "--target", str(cluster.status().pid), "--net"]
-    # The process that keeps the namespaces is outside its own process namespace, but inside its network.
     routes = subprocess.run([*inside, "ip", "route"], capture_output=True, text=True, check=True).stdout
     assert "default" not in routes
 

@@ -13,6 +13,7 @@ from infra.cluster.spec import (
     claim_index,
     default_ports,
     read_spec,
+    release_index,
     write_atomically,
     write_spec,
 )
@@ -105,6 +106,10 @@ def test_an_index_is_kept_while_its_cluster_exists_and_free_afterwards(tmp_path:
     assert claim_index(registry, first) == 0
     assert claim_index(registry, second) == 1
     assert claim_index(registry, first) == 0
+    release_index(registry, 1, first)  # not its own
+    assert claim_index(registry, second) == 1
+    release_index(registry, 1, second)
+    assert not (registry / "1").is_symlink()
     first.rmdir()
     third = tmp_path / "third"
     third.mkdir()

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from infra.cluster import golang, preflight, publish, tools
+from infra.cluster.building import Progress
 from infra.cluster.launch import listen
+from infra.cluster.modules import MODULES, Module
 from infra.cluster.report import last_lines, log_tail
-from infra.cluster.tools import MODULES, Progress, Toolbox, tools_key
+from infra.cluster.tools import Toolbox, tools_key
 from infra.errors import PlatformError
 
 
@@ -51,12 +53,11 @@ def test_the_wheel_that_brings_go_is_new_enough_and_pinned_by_hash() -> None:
 def test_the_key_changes_with_sources_and_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "go.mod").write_text("module m\n")
-    monkeypatch.setattr(tools, "SOURCES", tmp_path)
     keys: set[str] = set()
-    monkeypatch.setattr(tools, "MODULES", (tools.Module("m"),))
+    monkeypatch.setattr(tools, "MODULES", (Module("m", sources=tmp_path),))
     keys.add(tools_key())
     assert tools_key() in keys
-    monkeypatch.setattr(tools, "MODULES", (tools.Module("m", "-X a=b"),))
+    monkeypatch.setattr(tools, "MODULES", (Module("m", "-X a=b", sources=tmp_path),))
     keys.add(tools_key())
     (tmp_path / "m" / "go.sum").write_text("x")
     keys.add(tools_key())
@@ -89,8 +90,7 @@ def test_a_module_that_does_not_build_is_named(tmp_path: Path, monkeypatch: pyte
     source.mkdir(parents=True)
     (source / "go.mod").write_text("module bad\n\ngo 1.26.0\n")
     (source / "main.go").write_text("package main\n\nfunc main() { nonsense }\n")
-    monkeypatch.setattr(tools, "SOURCES", tmp_path / "sources")
-    monkeypatch.setattr(tools, "MODULES", (tools.Module("bad", packages="."),))
+    monkeypatch.setattr(tools, "MODULES", (Module("bad", packages=".", sources=source.parent),))
     with pytest.raises(PlatformError, match=r"bad could not be built(.|\n)*nonsense"):
         Toolbox(tmp_path / "home").build(lambda _: None)
 
