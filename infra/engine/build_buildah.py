@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from infra.cluster.report import Report
+from infra.cluster.report import Report, silent
 from infra.engine.build_packages import ensure_program
-from infra.engine.build_process import CommandError, build_steps, output_of
+from infra.engine.build_process import CommandError, build_steps, output_of, registry_has
 from infra.engine.build_settings import SEARCH_PATH, BuildSettings
 from infra.engine.build_spec import ImageSpec
 from infra.errors import PlatformError
@@ -26,6 +26,7 @@ class Buildah:
 
     settings: BuildSettings
     driver: str
+    report: Report = silent
 
     @classmethod
     def prepare(cls, settings: BuildSettings, report: Report) -> Buildah:
@@ -39,11 +40,11 @@ class Buildah:
             raise PlatformError(
                 f"images are built by root in {settings.folder}", hint="run as root, or start a Docker engine"
             )
-        overlay = cls(settings, "overlay")
+        overlay = cls(settings, "overlay", report)
         try:
             overlay.run("info", what="buildah")
         except CommandError:  # such as below another overlay, inside a container
-            return cls(settings, "vfs")
+            return cls(settings, "vfs", report)
         return overlay
 
     @property
@@ -124,11 +125,12 @@ class Buildah:
 
     def published(self, ref: str) -> bool:
         """Whether the image's registry has it."""
-        try:
-            self.run("manifest", "inspect", f"docker://{ref}", what=f"asking the registry for {ref}")
-        except CommandError:
-            return False
-        return True
+        # buildah itself would ask its own storage first.
+        ensure_program("skopeo", ["skopeo"], self.report)
+        # buildah reads this variable itself; skopeo has to be told.
+        settings = os.environ.get("CONTAINERS_REGISTRIES_CONF")
+        options = ["--registries-conf", settings] if settings else []
+        return registry_has(["skopeo", *options, "inspect", "--raw", f"docker://{ref}"], ref)
 
     def push(self, ref: str) -> None:
         """Send an image to its registry; the login is the user's own (`buildah login`)."""

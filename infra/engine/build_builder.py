@@ -47,7 +47,7 @@ class Builder(Protocol):
         ...
 
     def published(self, ref: str) -> bool:
-        """Whether the image's registry has it."""
+        """Whether the image's registry has it; raises CommandError when that can't be found out."""
         ...
 
     def push(self, ref: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from infra.cluster.report import Report
-from infra.engine.build_process import CommandError, build_steps, output_of
+from infra.engine.build_process import CommandError, build_steps, output_of, registry_has
 from infra.engine.build_settings import SEARCH_PATH, BuildSettings
 from infra.engine.build_spec import ImageSpec
 
@@ -90,11 +90,7 @@ class Docker:
 
     def published(self, ref: str) -> bool:
         """Whether the image's registry has it."""
-        try:
-            _docker("manifest", "inspect", ref, what=f"asking the registry for {ref}")
-        except CommandError:
-            return False
-        return True
+        return registry_has(["docker", "manifest", "inspect", ref], ref)
 
     def push(self, ref: str) -> None:
         """Send an image to its registry; the login is the user's own (`docker login`)."""

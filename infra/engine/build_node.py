@@ -12,6 +12,7 @@ from infra.errors import PlatformError
 NAMESPACE: Final = "k8s.io"
 ANSWER_SECONDS: Final = 20
 
+_BY_ID: Final = "sha256:"
 _PINNED: Final = "io.cri-containerd.pinned=pinned"
 """Kubelet's garbage collection leaves such an image alone; ours could not be pulled again."""
 
@@ -28,7 +29,8 @@ class NodeImages:
     ctr: Path
     socket: Path
 
-    def _run(self, *arguments: str, what: str, seconds: float | None = None) -> str:
+    def run(self, *arguments: str, what: str, seconds: float | None = None) -> str:
+        """Run `ctr images …`; CommandError when it fails."""
         command = [
             str(self.ctr),
             "--address",
@@ -41,18 +43,24 @@ class NodeImages:
         return output_of(command, what=what, seconds=seconds)
 
     def refs(self) -> set[str]:
-        """The references of all images.
+        """The names of all images.
 
         Raises:
             PlatformError: containerd does not answer.
         """
+        return {ref for ref in self.targets() if not ref.startswith(_BY_ID)}
+
+    def targets(self) -> dict[str, str]:
+        """Digest of what each reference stands for; the CRI plugin refers to every image by its id, too."""
         try:
-            return set(self._run("ls", "-q", what="listing images", seconds=ANSWER_SECONDS).split())
+            table = self.run("ls", what="listing images", seconds=ANSWER_SECONDS)
         except CommandError as error:
             raise PlatformError(
                 f"the cluster's containerd does not answer at {self.socket}\n{error.tail}",
                 hint="is the cluster up? `mcpctl cluster status`",
             ) from error
+        rows = (line.split() for line in table.splitlines()[1:])  # REF TYPE DIGEST SIZE …
+        return {row[0]: row[2] for row in rows}
 
     def load(self, archive: Path, ref: str) -> None:
         """Import an archive and make sure that it brought `ref`.
@@ -61,12 +69,17 @@ class NodeImages:
             PlatformError: The import failed.
         """
         what = f"importing {ref} into the cluster"
-        self._run("import", "--local", str(archive), what=what)  # half the time of the transfer service
+        self.run("import", "--local", str(archive), what=what)  # half the time of the transfer service
         if ref not in self.refs():
             raise PlatformError(f"{what}: the archive came in under another name")
-        self._run("label", ref, _PINNED, what=what)
+        self.run("label", ref, _PINNED, what=what)
 
     def remove(self, refs: list[str]) -> None:
-        """Remove images; containers that run from them go on."""
-        if refs:
-            self._run("rm", *refs, what="removing images from the cluster")
+        """Remove images, freeing what no other name stands for; containers that run from them go on."""
+        if not refs:
+            return
+        targets = self.targets()
+        gone = {targets[ref] for ref in refs}
+        kept = {digest for ref, digest in targets.items() if ref not in refs and not ref.startswith(_BY_ID)}
+        ids = [ref for ref, digest in targets.items() if ref.startswith(_BY_ID) and digest in gone - kept]
+        self.run("rm", *refs, *ids, what="removing images from the cluster")

@@ -18,13 +18,17 @@ TAIL_LINES: Final = 20
 STEP_WIDTH: Final = 100
 GRACE_SECONDS: Final = 10
 
-# buildah: `[2/4] STEP 3/5: RUN …`; mmdebstrap: `I: installing packages`.
-_STEP: Final = re.compile(r"^(?:\[\d+/\d+\] )?(?:STEP \d+/\d+: |I: )(?P<step>.*)$")
+# buildah: `[2/4] STEP 3/5: RUN …`.
+_STEP: Final = re.compile(r"^(?:\[\d+/\d+\] )?STEP \d+/\d+: (?P<step>.*)$")
 # BuildKit runs steps at once and numbers lines by step: `#8 [2/5] RUN …`, `#8 0.31 output`, `#8 ERROR: …`.
 _NUMBERED: Final = re.compile(
     r"^#(?P<number>\d+) (?:\[[^\]]+\] (?P<step>.*)|(?P<failed>ERROR.*)|(?P<output>.*))$"
 )
 _SECONDS: Final = re.compile(r"^\d+\.\d+ ")
+
+# mmdebstrap: `I: installing packages`; a note, for it goes on after what failed.
+_NOTE: Final = re.compile(r"^I: (?P<note>.*)$")
+_NO_SUCH_IMAGE: Final = re.compile(r"manifest unknown|no such manifest|name unknown|not found", re.IGNORECASE)
 
 _HINTS: Final = (
     (r"No space left on device|disk quota exceeded", "free disk space, then run this again"),
@@ -97,6 +101,8 @@ class StepLog:
             self._feed_numbered(numbered)
         elif started := _STEP.match(line):
             self._latest = self._begin(started["step"])
+        elif note := _NOTE.match(line):
+            self._on_step(note["note"])
         else:
             self._latest.add(line)
 
@@ -154,6 +160,21 @@ def output_of(
         lines = (done.stdout + done.stderr).strip().splitlines()[-TAIL_LINES:]
         raise CommandError(f"{what} failed (exit code {done.returncode})", "\n".join(lines))
     return done.stdout
+
+
+def registry_has(command: Sequence[str], ref: str) -> bool:
+    """Whether a command that reads an image's manifest from its registry finds it.
+
+    Raises:
+        CommandError: The registry is not reached, or does not let us in.
+    """
+    try:
+        output_of(command, what=f"asking the registry for {ref}")
+    except CommandError as error:
+        if _NO_SUCH_IMAGE.search(error.tail):
+            return False
+        raise
+    return True
 
 
 def _start(command: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[str]:
