@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from infra.engine.check import check
 from infra.engine.graph import Graph
 from infra.engine.record import record
+from infra.errors import PlatformError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DIGEST = "@sha256:" + "0" * 64
@@ -120,3 +123,16 @@ def test_a_removed_server_takes_all_of_its_objects_along(tmp_path: Path) -> None
     without = {item.urn for item in evaluate(tmp_path).resources}
     assert without < with_servers
     assert all(any(word in urn for word in ("echo", "weather", "servers")) for urn in with_servers - without)
+
+
+def test_a_wrong_stack_file_is_refused_by_the_program_itself(tmp_path: Path) -> None:
+    """The whole way: file, engine, program, message."""
+    with pytest.raises(PlatformError) as caught:
+        evaluate(tmp_path, gatway={"replicas": 2}, environment="staging")
+    lines = str(caught.value).split("\n")
+    assert any(
+        line.startswith("stack dev: gatway = {…}: unknown key; did you mean gateway?") for line in lines
+    )
+    assert any(line.startswith('stack dev: environment = "staging": must be') for line in lines)
+    assert all(line.count("stack dev: ") == 1 for line in lines)
+    assert "Pulumi.dev.yaml" in caught.value.hint
