@@ -96,6 +96,12 @@ def parent_pid(pid: int) -> int | None:
     return int(number) if number else None
 
 
+def handles(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal (proc(5), SigCgt)."""
+    mask = _status(pid, "SigCgt")
+    return bool(mask) and bool(int(mask, 16) >> (number - 1) & 1)
+
+
 def _status(pid: int, key: str) -> str:
     """One line of /proc/pid/status; empty when the process has ended."""
     try:

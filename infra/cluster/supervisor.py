@@ -25,7 +25,7 @@ from infra.cluster import addons, cgroups, launch, node
 from infra.cluster.api import ApiClient
 from infra.cluster.components import OBJECTS, Component, components
 from infra.cluster.configs import LOG_LIMIT_BYTES
-from infra.cluster.processes import parent_pid
+from infra.cluster.processes import handles, parent_pid
 from infra.cluster.runner import Runner, rotate
 from infra.cluster.spec import API_SERVER_PORT, ClusterSpec, Layout, read_spec, write_atomically
 from infra.errors import PlatformError
@@ -110,11 +110,12 @@ def end(runners: Iterable[Runner]) -> None:
 def end_pods(cgroup: str) -> None:
     """Ask the first process of every container to end, and wait for all of them.
 
+    Process 1 of a container is deaf to signals that it has no handler for: there is nothing to wait for then.
     Those that are still there afterwards end with the process namespace.
     """
     for pid in main_processes(cgroups.processes(cgroup)):
         try:
-            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGTERM if handles(pid, signal.SIGTERM) else signal.SIGKILL)
         except ProcessLookupError:
             continue
     deadline = time.monotonic() + POD_GRACE

@@ -9,7 +9,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from infra.cluster.processes import Identity, children, inner_pid, is_locked, locked, parent_pid
+from infra.cluster.processes import Identity, children, handles, inner_pid, is_locked, locked, parent_pid
 
 
 def test_this_process_is_alive_and_itself(tmp_path: Path) -> None:
@@ -83,6 +83,17 @@ def test_family() -> None:
     assert children(sleeper.pid) == []
     assert inner_pid(sleeper.pid) is None
     assert parent_pid(sleeper.pid) is None
+
+
+def test_who_handles_a_signal_and_who_does_not() -> None:
+    assert handles(os.getpid(), signal.SIGINT)
+    sleeper = subprocess.Popen(["sleep", "60"])
+    try:
+        assert not handles(sleeper.pid, signal.SIGTERM)
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    assert not handles(sleeper.pid, signal.SIGTERM)
 
 
 def test_a_lock_is_waited_for_and_says_so(tmp_path: Path) -> None:
