@@ -25,8 +25,9 @@ class Call:
     meta: RawObject
     era: Era
     principal: Principal
-    param_headers: dict[str, str] = field(default_factory=dict[str, str])
-    """`Mcp-Param-*`: a tool's parameters that the caller mirrored; the server checks them."""
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    """What goes to the server besides the protocol's own headers: the request's id and trace context, and the
+    caller's `Mcp-Param-*` (parameters that it mirrored; the server checks them)."""
     on_event: OnEvent | None = None
     """Where progress of the call goes; None when the caller takes no stream."""
     server: str = ""

@@ -19,10 +19,18 @@ from services.gateway.dispatch import Route, route_for
 from services.gateway.eras import era_of, for_caller, meta_of
 from services.gateway.errors import INTERNAL_ERROR, HttpRefusal, RpcError
 from services.gateway.guard import ClientGoneError, Guard, takes_stream
-from services.gateway.messages import RequestId, decode_request, error_bytes, result_bytes
+from services.gateway.messages import (
+    DECODE_ERRORS,
+    RawObject,
+    RequestId,
+    decode_request,
+    decode_text,
+    error_bytes,
+    result_bytes,
+)
 from services.gateway.metrics import GatewayMetrics
 from services.kit.asgi import Receive, Scope, Send
-from services.kit.logs import bind_request, get_logger
+from services.kit.logs import bind_request, get_logger, trace_fields
 from services.kit.metrics import OTHER
 from services.kit.tokens import Principal
 
@@ -35,6 +43,7 @@ _CLIENT_CLOSED: Final = 499
 class Record:
     """What the access log and the metrics say about a request."""
 
+    request_id: str
     status: int = 0
     method: str = ""
     era: str = ""
@@ -59,8 +68,8 @@ class McpEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong in it becomes a JSON-RPC error."""
         began = time.perf_counter()
-        record = Record()
         request_id = _request_id(scope)
+        record = Record(request_id)
         structlog.contextvars.clear_contextvars()
         bind_request(request_id)
         answer = Answer(send, ((b"x-request-id", request_id.encode()),))
@@ -132,7 +141,20 @@ class McpEndpoint:
         era = era_of(request, params, headers)
         record.era = era
         meta = meta_of(params) or {}
-        return Call(request.id, request.method, params, meta, era, principal, _param_headers(headers))
+        traceparent = _traceparent(meta)
+        bind_request(record.request_id, user=principal.subject, traceparent=traceparent)
+        passed = _param_headers(headers) | {"X-Request-Id": record.request_id}
+        if traceparent is not None:
+            passed["traceparent"] = traceparent
+        return Call(
+            id=request.id,
+            method=request.method,
+            params=params,
+            meta=meta,
+            era=era,
+            principal=principal,
+            headers=passed,
+        )
 
     def _record(self, record: Record, seconds: float) -> None:
         method = record.method if record.method in self._table else OTHER
@@ -142,7 +164,6 @@ class McpEndpoint:
             "request",
             method=record.method[:100],
             era=record.era,
-            user=record.subject,
             server=record.server,
             name=record.target[:200],
             status=record.status,
@@ -157,6 +178,15 @@ def _request_id(scope: Scope) -> str:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return value.decode()
     return secrets.token_hex(8)
+
+
+def _traceparent(meta: RawObject) -> str | None:
+    """W3C trace context, which MCP carries in `_meta`; None where it is missing or malformed."""
+    try:
+        text = decode_text(meta["traceparent"])
+    except (KeyError, *DECODE_ERRORS):
+        return None
+    return text if trace_fields(text) else None
 
 
 def _param_headers(headers: dict[bytes, bytes]) -> dict[str, str]:

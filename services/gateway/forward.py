@@ -68,7 +68,8 @@ class Forwarder:
         server_name, name = _SPLIT[call.method](qualified)
         server = self._fleet.get(server_name)
         if server is None or not name:
-            raise RpcError(INVALID_PARAMS, f"Unknown {_KIND[call.method]}: {qualified[:200]}")
+            shown = qualified[:200]
+            raise RpcError(INVALID_PARAMS, f"Unknown {_KIND[call.method]}: {shown}", {parameter: shown})
         call.server, call.target = server.name, name
         return server, name
 

@@ -34,7 +34,7 @@ def question(
     return Question(
         id=call.id,
         body=body,
-        headers=upstream_headers(call.method, encoded, call.param_headers),
+        headers=upstream_headers(call.method, encoded, call.headers),
         repeatable=call.method != "tools/call",
         on_event=call.on_event,
     )

@@ -6,6 +6,7 @@ The standard library's loggers (uvicorn, aiohttp, mcp …) come out in the same 
 """
 
 import logging
+import re
 import sys
 import traceback
 from typing import TextIO, cast
@@ -14,6 +15,7 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
 
@@ -74,11 +76,8 @@ def bind_request(request_id: str, *, user: str | None = None, traceparent: str |
 
 def trace_fields(traceparent: str | None) -> dict[str, str]:
     """`trace_id` and `span_id` out of a W3C `traceparent`, or nothing."""
-    parts = (traceparent or "").split("-")
-    version, trace, span = ([*parts, "", "", ""])[:3]
-    if (len(version), len(trace), len(span)) != (2, 32, 16):
-        return {}
-    return {"trace_id": trace, "span_id": span}
+    match = _TRACEPARENT.fullmatch(traceparent or "")
+    return {"trace_id": match[1], "span_id": match[2]} if match else {}
 
 
 def _service_of(service: str) -> Processor:

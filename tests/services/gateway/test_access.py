@@ -154,10 +154,14 @@ def test_the_callers_token_goes_no_further(guarded: Gateway, tokens: Tokens) -> 
     token = tokens.make()
     call = {"name": "odd__mirror", "arguments": {"text": "hello"}}
     extra = {"Cookie": "session=canary", "X-Other": "canary", "Mcp-Param-Region": "eu"}
-    options = {"headers": {"Authorization": f"Bearer {token}", **extra}, "meta": {"test/own": 1}}
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    meta = {"test/own": 1, "traceparent": trace}
+    options = {"headers": {"Authorization": f"Bearer {token}", **extra}, "meta": meta}
     text = guarded.mcp("tools/call", call, **options).json()["result"]["content"][0]["text"]
     arrived = json.loads(text)
     assert arrived["headers"]["mcp-param-region"] == "eu"
+    assert arrived["headers"]["x-request-id"]
+    assert arrived["headers"]["traceparent"] == trace
     assert arrived["headers"]["mcp-name"] == arrived["request"]["params"]["name"] == "mirror"
     assert arrived["request"]["params"]["arguments"] == {"text": "hello"}
     meta = arrived["request"]["params"]["_meta"]
@@ -171,10 +175,12 @@ def test_the_callers_token_goes_no_further(guarded: Gateway, tokens: Tokens) -> 
 
 def test_arguments_are_not_logged_but_who_called_what_is(guarded: Gateway, tokens: Tokens) -> None:
     call = {"name": "alpha__add", "arguments": {"a": 8123461, "b": 2}}
-    guarded.mcp("tools/call", call, headers={"X-Request-Id": "audit-me", **bearer(tokens.make())["headers"]})
+    meta = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    headers = {"X-Request-Id": "audit-me", **bearer(tokens.make())["headers"]}
+    guarded.mcp("tools/call", call, headers=headers, meta=meta)
     line = next(line for line in guarded.process.lines() if line.get("request_id") == "audit-me")
     assert (line["user"], line["server"], line["name"], line["status"]) == ("ada", "alpha", "add", 200)
-    assert line["method"] == "tools/call"
+    assert (line["method"], line["trace_id"]) == ("tools/call", "0af7651916cd43dd8448eb211c80319c")
     assert line["duration_ms"] > 0
     assert "8123461" not in guarded.process.log.read_text()
 
