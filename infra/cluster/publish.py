@@ -20,56 +20,58 @@ def publish(spec: ClusterSpec, layout: Layout, toolbox: Toolbox, report: Report,
     """Add the cluster's context to the user's kubeconfig, and the commands that the machine doesn't have."""
     target = kubeconfig.user_file()
     content = kubeconfig.document(spec, layout, user="admin", server=spec.api_url)
+    _remember(layout.published_file, [str(target.absolute())])  # first: what is noted can be taken back
     is_current = kubeconfig.merge_into(target, content)
     note = "" if is_current else f" (use it with `kubectl --context {spec.context}`)"
     report(f"context {spec.context} is in {target}{note}")
-    recorded = set(_recorded(toolbox.home)) | set(link_commands(toolbox, links))
-    if recorded:
-        write_atomically(_record(toolbox.home), json.dumps(sorted(recorded)))
-    write_atomically(layout.root / "published.json", json.dumps(str(target)))
+    _remember(_links_file(toolbox.home), link_commands(toolbox, links))
 
 
-def withdraw(name: str, layout: Layout) -> None:
-    """Take the cluster's context out of the kubeconfig that it was added to."""
-    try:
-        target = json.loads((layout.root / "published.json").read_text())
-    except FileNotFoundError:
-        return
-    kubeconfig.remove_from(Path(target), name)
+def withdraw(context: str, layout: Layout) -> None:
+    """Take the cluster's context out of every kubeconfig that it was added to."""
+    for target in _remembered(layout.published_file):
+        kubeconfig.remove_from(Path(target), context)
 
 
 def link_commands(toolbox: Toolbox, links: Path) -> list[str]:
     """Link each command that PATH lacks, and renew links of ours; returns the links."""
     made: list[str] = []
     for command in COMMANDS:
-        link = links / command
-        if link.is_symlink() and link.readlink().is_relative_to(toolbox.home):
-            link.unlink()
-        elif shutil.which(command):
+        link, program = links / command, toolbox.path(command)
+        is_ours = link.is_symlink() and link.readlink().is_relative_to(toolbox.home)
+        if not is_ours and shutil.which(command):
             continue
-        link.symlink_to(toolbox.path(command))
+        if is_ours and link.readlink() != program:
+            link.unlink()
+        if not link.is_symlink():
+            link.symlink_to(program)
         made.append(str(link))
     return made
 
 
 def unlink_commands(home: Path) -> None:
     """Remove the links that `link_commands` made, unless somebody put something else there."""
-    for name in _recorded(home):
+    for name in _remembered(_links_file(home)):
         link = Path(name)
         if link.is_symlink() and link.readlink().is_relative_to(home):
             link.unlink()
-    _record(home).unlink(missing_ok=True)
 
 
-def _record(home: Path) -> Path:
+def _links_file(home: Path) -> Path:
     return home / "tools" / "links.json"
 
 
-def _recorded(home: Path) -> list[str]:
-    record = _record(home)
-    if not record.exists():
+def _remember(file: Path, entries: list[str]) -> None:
+    """Add to the list that a file keeps."""
+    known = _remembered(file)
+    if not set(entries) <= set(known):
+        write_atomically(file, json.dumps(sorted({*known, *entries})))
+
+
+def _remembered(file: Path) -> list[str]:
+    if not file.exists():
         return []
     try:
-        return [str(link) for link in json.loads(record.read_text())]
-    except ValueError as error:
-        raise PlatformError(f"{record} is not a list of links: {error}", hint="remove it") from error
+        return [str(entry) for entry in json.loads(file.read_text())]
+    except (ValueError, TypeError) as error:
+        raise PlatformError(f"{file} is not a list of paths: {error}", hint="remove it") from error

@@ -206,6 +206,11 @@ class Layout:
         return self.root / "fingerprint"
 
     @property
+    def published_file(self) -> Path:
+        """The users' kubeconfigs that hold this cluster's context."""
+        return self.root / "kubeconfigs.json"
+
+    @property
     def cgroup(self) -> str:
         """The name of the cgroup under which everything of this cluster runs.
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from infra.cluster import golang, preflight, publish, tools
+from infra.cluster import certificates, golang, preflight, publish, tools
 from infra.cluster.building import Progress
 from infra.cluster.launch import listen
 from infra.cluster.modules import MODULES, Module
 from infra.cluster.report import last_lines, log_tail
+from infra.cluster.spec import ClusterSpec, Layout
 from infra.cluster.tools import Toolbox, tools_key
 from infra.errors import PlatformError
 
@@ -166,3 +167,22 @@ def test_tails_of_logs(tmp_path: Path) -> None:
     assert log_tail(log, 2) == "line 98\nline 99"
     assert log_tail(log, 2, window=10) == "99" or log_tail(log, 2, window=10).endswith("line 99")
     assert last_lines("a\n\nb  \n", 5) == "a\nb"
+
+
+def test_a_context_is_taken_back_from_every_kubeconfig_that_got_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = ClusterSpec(name="mine", index=0, api_port=1, gateway_port=2)
+    layout, box = Layout(tmp_path / "mine"), Toolbox(tmp_path / "home")
+    for directory in (layout.root, box.directory, tmp_path / "links"):
+        directory.mkdir(parents=True)
+    for program in publish.COMMANDS:
+        (box.directory / program).touch(0o755)
+    certificates.ensure(spec, layout)
+    for file in ("one", "two", "two"):
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / file))
+        publish.publish(spec, layout, box, lambda _: None, tmp_path / "links")
+        assert "mcp-mine" in (tmp_path / file).read_text()
+    publish.withdraw("mcp-mine", layout)
+    for file in ("one", "two"):
+        assert "mcp-mine" not in (tmp_path / file).read_text()
