@@ -34,6 +34,8 @@ LOCAL_PREFIX: Final = "localhost/mcp-platform/"
 """Content-addressed images with this prefix are ours to remove; anything else belongs to someone else."""
 
 KEPT_PER_NAME: Final = 5
+KEPT_STAGES: Final = 30
+"""Cached stages. A change of code adds one of a few kilobytes; one of the locked requirements adds 100 MB."""
 
 _CONTENT_HASH: Final = re.compile(f"[0-9a-f]{{{HASH_DIGITS}}}")
 _STEPS_THAT_TAKE_TIME: Final = ("RUN", "COPY", "ADD")
@@ -81,8 +83,7 @@ def build(
     if node and not to_push and not _absent(specs, node.refs()):
         report(f"images: all {len(specs)} are in the cluster")
         return
-    settings.make_folder()
-    with locked(settings.lock, report, "another build of images"):
+    with _alone(settings, report):
         work = _Work(_builder(builder, settings, report), settings, report)
         if node:
             work.load(_absent(specs, node.refs()), node)
@@ -108,18 +109,24 @@ def prune(
     """
     settings = BuildSettings.from_environment()
     removed: set[str] = set()
-    settings.make_folder()
-    with locked(settings.lock, report, "another build of images"):
+    with _alone(settings, report):
         if load_into:
             node = _node(load_into)
             old = sorted(ref for ref in node.refs() if _ours(ref) and ref not in keep)
             node.remove(old)
             removed.update(old)
         chosen = _builder(builder, settings, report)
-        old = _superseded(chosen.refs(), keep)
-        chosen.remove(old)
-        removed.update(old)
+        removed.update(_tidy(chosen, keep))
     return sorted(removed)
+
+
+@contextmanager
+def _alone(settings: BuildSettings, report: Report) -> Generator[None]:
+    """Nobody else builds on this machine, and nothing is left of who was killed doing so."""
+    settings.make_folder()
+    with locked(settings.lock, report, "another build of images"):
+        settings.clean()
+        yield
 
 
 @dataclass(frozen=True)
@@ -134,6 +141,8 @@ class _Work:
         missing = _absent(specs, self.builder.refs())
         for number, spec in enumerate(missing, 1):
             self._build_one(spec, f"building {spec.name} [{number}/{len(missing)}]")
+        if missing:
+            _tidy(self.builder, {spec.ref for spec in specs})
 
     def load(self, specs: Sequence[ImageSpec], node: NodeImages) -> None:
         self.build(specs)
@@ -217,6 +226,14 @@ def _check_contents(spec: ImageSpec) -> None:
 
 def _absent(specs: Sequence[ImageSpec], refs: Collection[str]) -> list[ImageSpec]:
     return [spec for spec in specs if spec.ref not in refs]
+
+
+def _tidy(builder: Builder, keep: Collection[str]) -> list[str]:
+    """Bound what a builder keeps: the newest of each name and of the cached stages."""
+    old = _superseded(builder.refs(), keep)
+    builder.remove(old)
+    builder.trim(KEPT_STAGES)
+    return old
 
 
 def _superseded(refs: Sequence[str], keep: Collection[str]) -> list[str]:

@@ -72,13 +72,17 @@ class Buildah:
 
     def refs(self) -> list[str]:
         """Every named image in the storage, newest first."""
+        return [name for image in self.images() for name in image.get("names") or []]
+
+    def images(self) -> list[dict[str, Any]]:
+        """Images that are not just steps on the way to another, newest first."""
         images: list[dict[str, Any]] = json.loads(self.run("images", "--json", what="buildah images") or "[]")
-        images.sort(key=lambda image: str(image["createdatraw"]), reverse=True)
-        return [name for image in images for name in image.get("names") or []]
+        return sorted(images, key=lambda image: str(image["createdatraw"]), reverse=True)
 
     def label(self, ref: str, key: str) -> str:
         """A label of an image, or nothing."""
-        return self.inspect(ref)["OCIv1"]["config"].get("Labels", {}).get(key, "")
+        labels = self.inspect(ref)["OCIv1"]["config"].get("Labels") or {}
+        return labels.get(key, "")
 
     def inspect(self, ref: str) -> dict[str, Any]:
         """An image's configuration, in the forms of Docker and of OCI."""
@@ -135,6 +139,12 @@ class Buildah:
     def push(self, ref: str) -> None:
         """Send an image to its registry; the login is the user's own (`buildah login`)."""
         self.run("push", "--quiet", ref, f"docker://{ref}", what=f"pushing {ref}")
+
+    def trim(self, count: int) -> None:
+        """Keep only the newest so many of the stages that are cached for later builds."""
+        stages = [str(image["id"]) for image in self.images() if not image.get("names")]
+        for stage in stages[count:]:
+            self.run("rmi", stage, what="buildah rmi")
 
     def remove(self, refs: list[str]) -> None:
         """Remove names, the images that no name is left of, and the steps kept for them."""

@@ -54,6 +54,10 @@ class Builder(Protocol):
         """Send an image to its registry; the login is the user's own."""
         ...
 
+    def trim(self, count: int) -> None:
+        """Keep only the newest so many of the stages that are cached for later builds."""
+        ...
+
     def remove(self, refs: list[str]) -> None:
         """Forget names, and the images that no name is left of."""
         ...

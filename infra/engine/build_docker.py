@@ -96,6 +96,9 @@ class Docker:
         """Send an image to its registry; the login is the user's own (`docker login`)."""
         _docker("push", "--quiet", ref, what=f"pushing {ref}")
 
+    def trim(self, count: int) -> None:
+        """Leave that to the engine, which bounds its build cache itself (`builder.gc` in daemon.json)."""
+
     def remove(self, refs: list[str]) -> None:
         """Remove names, and the images that no name is left of."""
         if refs:

@@ -71,6 +71,19 @@ class BuildSettings:
                 hint="run as root, or set MCP_PLATFORM_HOME to a folder of your own",
             ) from None
 
+    def clean(self) -> None:
+        """Remove what a build that was killed left behind; only for who holds the lock."""
+        mounts = [Path(line.split()[4]) for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+        for path in self.folder.iterdir():
+            if path.name in {"storage", self.lock.name} or any(
+                mount.is_relative_to(path) for mount in mounts
+            ):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
     def check_space(self) -> None:
         """Raise PlatformError when there is too little free disk to build in."""
         free, needed = shutil.disk_usage(self.folder).free, MINIMUM_FREE_BYTES

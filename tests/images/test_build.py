@@ -167,18 +167,48 @@ def sleeping(seconds: str) -> bool:
 
 @pytest.mark.usefixtures("home")
 def test_pruning_keeps_the_newest_and_what_is_asked_for(tmp_path: Path) -> None:
-    folder, refs = tmp_path / "one", list[str]()
-    for number in range(8):
-        one = spec(folder)
-        (folder / "file").write_text(str(number))
-        one = dataclasses.replace(one, ref=f"{LOCAL_PREFIX}tiny:{image_hash(one.dockerfile, folder, {})}")
-        built([one])
-        refs.append(one.ref)
-    storage().run("tag", refs[0], f"{LOCAL_PREFIX}debian:trixie-slim", what="tag")
-    removed = prune([refs[1]], builder="buildah")
-    assert removed == sorted([refs[0], refs[2]])
+    specs = [spec(tmp_path / str(number), f"{TINY}LABEL n={number}\n") for number in range(8)]
+    refs = [one.ref for one in specs]
+    built(specs)
+    storage().run("tag", refs[0], f"{LOCAL_PREFIX}debian:trixie-slim", what="tag")  # not a content hash
+    assert prune([refs[1]], builder="buildah") == sorted([refs[0], refs[2]])
     assert set(storage().refs()) == {refs[1], *refs[3:], f"{LOCAL_PREFIX}debian:trixie-slim"}
     assert prune([refs[1]], builder="buildah") == []
+    built([spec(tmp_path / "next")])  # a build prunes, too
+    assert refs[1] not in storage().refs()
+
+
+@pytest.mark.usefixtures("home")
+def test_cached_stages_are_bounded(tmp_path: Path) -> None:
+    dockerfile = "FROM scratch AS one\nCOPY file /file\nFROM scratch\nCOPY --from=one /file /other\n"
+    folder = tmp_path / "one"
+    for number in range(4):
+        spec(folder, dockerfile)
+        (folder / "file").write_text(str(number))
+        tag = image_hash(folder / "Dockerfile", folder, {})
+        built([ImageSpec("tiny", folder / "Dockerfile", folder, {}, None, f"{LOCAL_PREFIX}tiny:{tag}")])
+    store = storage()
+    stages = [image["id"] for image in store.images() if not image["names"]]
+    assert len(stages) == 4
+    store.trim(2)
+    assert [image["id"] for image in store.images() if not image["names"]] == stages[:2]
+    assert len(store.refs()) == 4
+
+
+def test_what_a_killed_build_left_is_removed_but_never_through_a_mount(home: Path, tmp_path: Path) -> None:
+    left, mounted = home / "images/load-x", home / "images/base-y"
+    for folder in (left, mounted / "dev"):
+        folder.mkdir(parents=True)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious").touch()
+    subprocess.run(["mount", "--bind", str(elsewhere), str(mounted / "dev")], check=True)
+    try:
+        built([spec(tmp_path / "one")])
+        assert leftovers(home) == ["base-y"]
+        assert (elsewhere / "precious").exists()
+    finally:
+        subprocess.run(["umount", str(mounted / "dev")], check=True)
 
 
 @pytest.fixture
