@@ -25,7 +25,7 @@ def ensure_program(program: str, packages: Sequence[str], report: Report) -> Non
     command = f"apt-get install --no-install-recommends {' '.join(packages)}"
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         raise PlatformError(
-            f"images can't be built: there is no {program} and no Docker engine",
+            f"there is no {program}, which building images without a Docker engine needs",
             hint=f"as root: {command}; or start a Docker engine",
         )
     report(f"installing {', '.join(packages)}")
