@@ -4,7 +4,7 @@ import pulumi
 
 from infra.assembly import assemble
 from infra.errors import PlatformError
-from infra.settings import load
+from infra.settings.configured import load
 
 
 class RefusedError(PlatformError, pulumi.RunError):

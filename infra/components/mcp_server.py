@@ -13,7 +13,7 @@ from infra.components.mounts import Mount, claim
 from infra.components.workload import Exposure, Workload, WorkloadArgs
 from infra.labels import HELM_POLICY, labels
 from infra.naming import Stack
-from infra.settings.workloads import AnyServer, CustomServer, EchoServer, FilesystemServer, SharedVolume
+from infra.settings.workloads import AnyServer, CustomServer, FilesystemServer, ModuleServer, SharedVolume
 from services.kit.conventions import SERVER_LABEL
 
 DATA_PATH: Final = "/data"
@@ -112,8 +112,10 @@ def _entry_point_args(settings: AnyServer) -> list[str]:
     match settings:
         case CustomServer():
             return list(settings.args)
-        case EchoServer() | FilesystemServer():
-            return [f"services.servers.{settings.kind}"]
+        case ModuleServer():
+            return [f"services.servers.{settings.module}"]
+        case FilesystemServer():
+            return ["services.servers.filesystem"]
 
 
 def _mounts(name: str, settings: AnyServer) -> list[Mount]:

@@ -1,6 +1,6 @@
 """A stack's settings: one frozen model, read once, before anything else happens."""
 
 from infra.settings.model import Settings
-from infra.settings.source import load, parse
+from infra.settings.source import parse
 
-__all__ = ["Settings", "load", "parse"]
+__all__ = ["Settings", "parse"]

@@ -1,4 +1,4 @@
-"""Reads a stack's configuration: the only place that touches Pulumi's."""
+"""A stack's configuration, as text by full keys, becomes its settings."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-import pulumi
-from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 from pydantic import ValidationError
 
 from infra.errors import PlatformError
@@ -16,17 +14,6 @@ from infra.settings.model import Settings
 from infra.settings.problems import HIDDEN, line, lines, suggestion
 
 _HINT: Final = "Nothing was changed. Correct Pulumi.{stack}.yaml; infra/settings/ describes every key."
-
-
-def load() -> Settings:
-    """The settings of the stack that Pulumi runs.
-
-    Raises:
-        PlatformError: Some of the configuration is unknown, malformed or contradicts itself; a line for each.
-    """
-    configured: dict[str, Any] = {**get_config_env(), **CONFIG.get()}
-    secrets = frozenset(key for key in configured if is_config_secret(key))
-    return parse(pulumi.get_stack(), configured, secrets)
 
 
 def parse(stack: str, configured: Mapping[str, Any], secret: frozenset[str] = frozenset()) -> Settings:
@@ -38,7 +25,7 @@ def parse(stack: str, configured: Mapping[str, Any], secret: frozenset[str] = fr
         secret: Full keys of values that must not be shown.
 
     Raises:
-        PlatformError: As `load` says.
+        PlatformError: Some of the configuration is unknown, malformed or contradicts itself; a line for each.
     """
     problems = [problem for key in configured if (problem := _misplaced(stack, key))]
     own = {

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from infra.quantities import cpu_millis, size_bytes
 from infra.settings.fields import (
@@ -24,6 +25,8 @@ from infra.settings.fields import (
 )
 
 LogLevel = Literal["debug", "info", "warning", "error"]
+
+_SERVERS: Final = Path(__file__).resolve().parents[2] / "services" / "servers"
 
 DEFAULT_NODE_PORT: Final = 30080
 SECRET_NAME: Final = re.compile(r"password|passwd|secret|token|credential|private|api_?key", re.IGNORECASE)
@@ -225,10 +228,23 @@ class FilesystemServer(Server):
         return self
 
 
-class EchoServer(Server):
-    """Answers with what it was asked; for trying out a platform."""
+def _server_module(name: str) -> str:
+    known = {path.parent.name for path in _SERVERS.glob("*/__main__.py")}
+    known |= {path.stem for path in _SERVERS.glob("*.py") if path.stem != "__init__"}
+    if name not in known:
+        raise ValueError(f"must be a module of services/servers: {', '.join(sorted(known))}")
+    return name
 
-    kind: Literal["echo"]
+
+ServerModule = Annotated[str, AfterValidator(_server_module)]
+
+
+class ModuleServer(Server):
+    """A server of this project: the module `services.servers.<module>`, in the image of all of them."""
+
+    kind: Literal["module"]
+    module: ServerModule
+    """Its name below services/servers."""
 
 
 class CustomServer(Server):
@@ -241,4 +257,4 @@ class CustomServer(Server):
     """Networks that the server's tools call, by HTTPS. None unless listed."""
 
 
-AnyServer = Annotated[FilesystemServer | EchoServer | CustomServer, Field(discriminator="kind")]
+AnyServer = Annotated[FilesystemServer | ModuleServer | CustomServer, Field(discriminator="kind")]

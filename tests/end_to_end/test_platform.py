@@ -22,7 +22,8 @@ DISCOVERY_SECONDS = 10
 RECOVERY_SECONDS = 60
 
 ECHO = {
-    "kind": "echo",
+    "kind": "module",
+    "module": "echo",
     "resources": {"requests": {"cpu": "25m", "memory": "96Mi"}, "limits": {"cpu": "500m"}},
 }
 

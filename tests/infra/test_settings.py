@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from infra.errors import PlatformError
 from infra.settings import Settings, parse
 from infra.settings.groups import ExternalRedis, Store
-from infra.settings.workloads import Autoscaling, EchoServer, FilesystemServer
+from infra.settings.workloads import Autoscaling, FilesystemServer, ModuleServer
 
 Configure = Callable[..., Settings]
 
@@ -143,7 +143,7 @@ def test_what_is_left_out_has_a_sensible_value(configure: Configure) -> None:
     settings = configure(servers={"files": {"kind": "filesystem"}, "echo": {"kind": "echo"}})
     assert (settings.gateway.least, settings.gateway.budgeted) == (1, False)
     assert isinstance(settings.servers["files"], FilesystemServer)
-    assert isinstance(settings.servers["echo"], EchoServer)
+    assert isinstance(settings.servers["echo"], ModuleServer)
     assert isinstance(settings.redis, Store)
     assert settings.cluster.context_name == "mcp-default"
 

@@ -38,7 +38,7 @@ EXTERNAL = {
 }
 SERVERS = {
     "servers": {
-        "echo": {"kind": "echo", "replicas": 2},
+        "echo": {"kind": "module", "module": "echo", "replicas": 2},
         "weather": {
             "kind": "custom",
             "image": f"registry.example/team/weather{DIGEST}",
