@@ -49,9 +49,7 @@ def add_read_tools(server: ToolServer, sandbox: Sandbox, settings: FilesystemSet
     ) -> Annotated[CallToolResult, FileContent]:
         """Read a file or a piece of one, as text or (binary) as base64."""
         place = sandbox.locate(path)
-        piece = read_piece(
-            sandbox, place, offset=offset, limit=limit, most=settings.filesystem_max_file_bytes
-        )
+        piece = read_piece(sandbox, place, offset=offset, limit=limit, most=settings.most_read_bytes)
         found = represent(place, piece, encoding)
         return CallToolResult(
             content=[_block(found, uri_of(place))], structured_content=found.model_dump(mode="json")
@@ -80,7 +78,9 @@ def add_read_tools(server: ToolServer, sandbox: Sandbox, settings: FilesystemSet
                 description="Glob: `*.py` at any depth, or from the directory on, such as `src/**/test_*.py`",
             ),
         ],
-        content: Annotated[str, Field(description="Only files that contain this text, exactly")] = "",
+        content: Annotated[
+            str, Field(max_length=MAX_PATTERN, description="Only files that contain this text, exactly")
+        ] = "",
         limit: Limit = 100,
     ) -> SearchResult:
         """Find files and directories by name and, if wanted, files by content. Does not follow links."""

@@ -12,7 +12,8 @@ from services.servers.filesystem.results import Encoding, FileContent
 from services.servers.filesystem.sandbox import Sandbox
 from services.servers.kit import checkpoint
 
-_CHUNK: Final = 1024 * 1024
+CHUNK: Final = 1024 * 1024
+"""Bytes read at a time; between two chunks a call can be given up."""
 _UTF8_MAX: Final = 4
 """Bytes of the longest UTF-8 character."""
 
@@ -60,7 +61,7 @@ def read_bytes(fd: int, offset: int, wanted: int) -> bytes:
     chunks: list[bytes] = []
     while wanted > 0:
         checkpoint()
-        chunk = os.pread(fd, min(wanted, _CHUNK), offset)
+        chunk = os.pread(fd, min(wanted, CHUNK), offset)
         if not chunk:
             break
         chunks.append(chunk)

@@ -38,8 +38,7 @@ def add_resources(server: ToolServer, sandbox: Sandbox, settings: FilesystemSett
         """A whole file, by its absolute path: text where it is UTF-8, else binary."""
         try:
             place = sandbox.locate(f"/{path}")
-            most = settings.filesystem_max_file_bytes
-            piece = read_piece(sandbox, place, offset=0, limit=None, most=most)
+            piece = read_piece(sandbox, place, offset=0, limit=None, most=settings.most_read_bytes)
         except FileError as error:
             raise ResourceNotFoundError(str(error)) from error
         found = represent(place, piece, "auto")
@@ -52,4 +51,5 @@ def allowed(settings: FilesystemSettings) -> AllowedDirectories:
         directories=list(settings.filesystem_roots),
         read_only=settings.filesystem_read_only,
         max_file_bytes=settings.filesystem_max_file_bytes,
+        max_read_bytes=settings.most_read_bytes,
     )

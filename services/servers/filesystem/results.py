@@ -109,7 +109,8 @@ class AllowedDirectories(BaseModel):
 
     directories: list[str]
     read_only: bool
-    max_file_bytes: int
+    max_file_bytes: Annotated[int, Field(description="The largest file that can be written")]
+    max_read_bytes: Annotated[int, Field(description="The most that one read answers with")]
 
 
 def entry_type(mode: int) -> EntryType:

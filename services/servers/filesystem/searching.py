@@ -16,7 +16,7 @@ from services.servers.filesystem.errors import FileError
 from services.servers.filesystem.listing import is_text
 from services.servers.filesystem.names import Location
 from services.servers.filesystem.patterns import Pattern
-from services.servers.filesystem.reading import read_bytes
+from services.servers.filesystem.reading import CHUNK, read_bytes
 from services.servers.filesystem.results import Match, SearchResult, entry_type
 from services.servers.filesystem.sandbox import Sandbox, entry
 from services.servers.kit import checkpoint
@@ -135,18 +135,10 @@ class Search:
             return None
         try:
             with self._sandbox.file(place) as fd:
-                data = read_bytes(fd, 0, self._bounds.file_bytes)
+                return first_line(fd, self._needle)
         except FileError:
             self._skipped += 1
             return None
-        at = data.find(self._needle)
-        if at < 0:
-            return None
-        begin = data.rfind(b"\n", 0, at) + 1
-        end = data.find(b"\n", at)
-        begin = max(begin, at - _EXCERPT // 2)
-        text = data[begin : len(data) if end < 0 else end][:_EXCERPT]
-        return data.count(b"\n", 0, at) + 1, text.decode(errors="replace")
 
     def _stay_in_bounds(self) -> None:
         checkpoint()
@@ -154,3 +146,31 @@ class Search:
             raise _Stop("entries")
         if time.monotonic() > self._deadline:
             raise _Stop("time")
+
+
+def first_line(fd: int, needle: bytes) -> tuple[int, str] | None:
+    """Number (from 1) and text (shortened) of the first line that contains `needle`, read in chunks.
+
+    Raises:
+        OSError: what pread(2) says.
+        AbandonedError: nobody waits for the result any more.
+    """
+    kept = max(
+        len(needle) - 1, _EXCERPT
+    )  # of the chunk before: a needle may lie across, and its line's beginning
+    line, offset, window = 1, 0, b""
+    while chunk := read_bytes(fd, offset, CHUNK):
+        offset += len(chunk)
+        line += window.count(b"\n", 0, max(0, len(window) - kept))
+        window = window[-kept:] + chunk
+        at = window.find(needle)
+        if at >= 0:
+            return line + window.count(b"\n", 0, at), _excerpt(window, at)
+    return None
+
+
+def _excerpt(window: bytes, at: int) -> str:
+    """The line around `at`, no longer than an excerpt."""
+    begin = max(window.rfind(b"\n", 0, at) + 1, at - _EXCERPT // 2)
+    end = window.find(b"\n", at)
+    return window[begin : len(window) if end < 0 else end][:_EXCERPT].decode(errors="replace")

@@ -42,7 +42,11 @@ class FilesystemSettings(ServerSettings):
     """Leave out every tool that changes something."""
 
     filesystem_max_file_bytes: Annotated[int, Field(ge=1, le=1 << 30)] = 10 * 1024 * 1024
-    """The largest file that is written, and the most that one answer holds of a file."""
+    """The largest file that is written, or looked into by a search."""
+
+    filesystem_max_read_bytes: Annotated[int, Field(ge=1, le=1 << 30)] = 1024 * 1024
+    """The most that one answer holds of a file, which may be larger and read in pieces. An answer takes
+    about 15 times its size in memory while it is made, and the gateway forwards none that is too large."""
 
     filesystem_max_results: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """The most entries or matches in one answer."""
@@ -55,3 +59,8 @@ class FilesystemSettings(ServerSettings):
 
     filesystem_allow_hard_links: bool = False
     """Serve the contents of files with several hard links, of which one may be outside the folders."""
+
+    @property
+    def most_read_bytes(self) -> int:
+        """The most that one answer holds of a file."""
+        return min(self.filesystem_max_read_bytes, self.filesystem_max_file_bytes)

@@ -8,7 +8,7 @@ from typing import Final
 from services.servers.filesystem.errors import FileError
 from services.servers.filesystem.names import Location
 from services.servers.filesystem.sandbox import Sandbox, check_kind, entry, existing_entry
-from services.servers.filesystem.writing import give_name
+from services.servers.filesystem.writing import give_name, sync_directory
 
 _MOVE_REASONS: Final = {
     errno.EXDEV: "they are on different file systems; write a copy and delete the original",
@@ -33,7 +33,7 @@ def create_directory(sandbox: Sandbox, place: Location) -> bool:
                 created = False
             else:
                 created = True
-                os.fsync(directory)
+                sync_directory(directory)
     with sandbox.directory(place):  # what was there may be a file, or a link that leads outside
         return created
 
@@ -61,7 +61,7 @@ def move(sandbox: Sandbox, source: Location, target: Location, *, overwrite: boo
                 give_name(from_directory, source.name, to_directory, target.name)
             else:
                 os.rename(source.name, target.name, src_dir_fd=from_directory, dst_dir_fd=to_directory)
-            os.fsync(to_directory)
+            sync_directory(to_directory)
         except OSError as error:
             if reason := _MOVE_REASONS.get(error.errno or 0):
                 raise FileError(f"can't move {source.path!r} to {target.path!r}: {reason}") from error
@@ -78,4 +78,4 @@ def delete_file(sandbox: Sandbox, place: Location) -> None:
     with sandbox.parent(place) as directory:
         check_kind(place, existing_entry(directory, place.name))
         os.unlink(place.name, dir_fd=directory)
-        os.fsync(directory)
+        sync_directory(directory)

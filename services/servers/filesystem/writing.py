@@ -78,6 +78,19 @@ def give_name(source_fd: int, source: str, target_fd: int, target: str) -> None:
             os.unlink(source, dir_fd=source_fd)
 
 
+def sync_directory(directory: int) -> None:
+    """Have changes to names in an open directory survive a crash, where its file system can promise that.
+
+    Raises:
+        OSError: the disk failed.
+    """
+    try:
+        os.fsync(directory)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
+
+
 def _put(directory: int, name: str, data: bytes, *, permissions: int | None, replace: bool) -> None:
     """Make `data` the contents of `name` in an open directory, in one visible step that survives a crash."""
     with _temporary(directory, permissions) as (fd, temporary):
@@ -88,7 +101,7 @@ def _put(directory: int, name: str, data: bytes, *, permissions: int | None, rep
             os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
         else:
             give_name(directory, temporary, directory, name)
-    os.fsync(directory)
+    sync_directory(directory)
 
 
 @contextmanager

@@ -154,7 +154,9 @@ def test_read_only_mode_has_no_tool_that_changes_anything(
 
 
 def test_the_largest_file_goes_through_and_a_larger_request_is_413(start_server: Any, tmp_path: Path) -> None:
-    server = start_server("filesystem", FILESYSTEM_ROOTS=str(tmp_path))
+    server = start_server(
+        "filesystem", FILESYSTEM_ROOTS=str(tmp_path), FILESYSTEM_MAX_READ_BYTES=str(10 * 1024 * 1024)
+    )
     largest = 10 * 1024 * 1024
 
     async def conversation(client: Client) -> None:

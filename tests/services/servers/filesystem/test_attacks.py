@@ -110,14 +110,11 @@ def test_no_tool_reaches_outside(trapped: Any, attack: str) -> None:
 @pytest.mark.parametrize(
     "attack", [name for name, path in ATTACKS.items() if "link-" in path or "{outside}" in path]
 )
-@pytest.mark.parametrize(("tool", "arguments"), CALLS)
-def test_the_answer_does_not_tell_whether_the_target_exists(
-    trapped: Any, attack: str, tool: str, arguments: Callable[[str], dict[str, Any]]
-) -> None:
+def test_the_answer_does_not_tell_whether_the_target_exists(trapped: Any, attack: str) -> None:
     path = ATTACKS[attack].format(root=trapped.root, outside=trapped.outside)
-    with_target = trapped.error(tool, **arguments(path))
+    with_target = [trapped.error(tool, **arguments(path)) for tool, arguments in CALLS]
     shutil.rmtree(trapped.outside)
-    assert trapped.error(tool, **arguments(path)) == with_target
+    assert [trapped.error(tool, **arguments(path)) for tool, arguments in CALLS] == with_target
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

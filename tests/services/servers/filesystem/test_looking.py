@@ -1,6 +1,7 @@
 """Listing, describing and searching, and the bounds of each."""
 
 import os
+import tempfile
 import time
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.servers.filesystem import searching
 from services.servers.filesystem.patterns import Pattern
 from services.servers.filesystem.sandbox import Sandbox
 from services.servers.filesystem.searching import Bounds, Search
@@ -93,6 +95,26 @@ def test_search_by_content(files: Any) -> None:
     (match,) = files.ok("search_files", path=".", pattern="**", content="NEEDLE")["matches"]
     assert "NEEDLE" in match["text"]
     assert len(match["text"]) <= 200
+
+
+@given(
+    st.sampled_from([b"a", b"ab", b"ba", b"b\na", b"x" * 250, b"absent"]),
+    st.lists(st.sampled_from([b"a", b"b", b"\n", b"ab", b"x" * 300]), max_size=40).map(b"".join),
+    st.integers(1, 300),
+)
+def test_any_content_is_found_on_its_line(needle: bytes, data: bytes, chunk: int) -> None:
+    with tempfile.TemporaryFile() as file, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(searching, "CHUNK", chunk)
+        file.write(data)
+        file.flush()
+        result = searching.first_line(file.fileno(), needle)
+    at = data.find(needle)
+    assert (result is None) == (at < 0)
+    if result is not None:
+        number, text = result
+        assert number == data.count(b"\n", 0, at) + 1
+        assert len(text) <= 200
+        assert needle.split(b"\n")[0][:100].decode() in text
 
 
 def test_search_does_not_follow_links(files: Any) -> None:

@@ -68,8 +68,9 @@ def test_an_empty_file(files: Any) -> None:
     assert files.ok("read_file", path="empty")["content"] == ""
 
 
-def test_a_file_larger_than_one_answer_is_read_in_pieces(make_files: Any) -> None:
-    files = make_files(filesystem_max_file_bytes=10)
+@pytest.mark.parametrize("setting", ["filesystem_max_read_bytes", "filesystem_max_file_bytes"])
+def test_a_file_larger_than_one_answer_is_read_in_pieces(make_files: Any, setting: str) -> None:
+    files = make_files(**{setting: 10})
     (files.root / "large").write_text("0123456789abcdef")
     assert "16 bytes are more than the 10 of one answer" in files.error("read_file", path="large")
     assert "11 bytes are more than the 10" in files.error("read_file", path="large", limit=11)
