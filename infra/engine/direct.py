@@ -17,7 +17,7 @@ from infra.engine.build_spec import image_specs
 from infra.engine.check import Violation, violations
 from infra.engine.generated import Values
 from infra.engine.graph import Graph
-from infra.engine.helm import RELEASE
+from infra.engine.helm import GOOD, RELEASE
 from infra.engine.kubectl import Kubectl
 from infra.engine.lease import held
 from infra.engine.manifest import Manifest, manifests, plain
@@ -215,7 +215,7 @@ def rollback(options: Options, step: Step, revision: int | None) -> int:
         with held(release.kubectl, target.namespace):
             release.repair()
             history = release.helm.history()
-            earlier = [item.number for item in history[:-1] if item.status == "superseded"]
+            earlier = [item.number for item in history[:-1] if item.status in GOOD]
             chosen = revision if revision is not None else max(earlier, default=0)
             if chosen not in {item.number for item in history}:
                 known = ", ".join(str(item.number) for item in history) or "none"

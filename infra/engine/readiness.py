@@ -27,6 +27,7 @@ class Watch:
         self._report = report
         self._patience = patience
         self._stuck_since: dict[str, float] = {}
+        self._said = ""
         self.ready = False
 
     def __call__(self) -> bool:
@@ -35,13 +36,19 @@ class Watch:
             late = [item for item in workloads(self._kubectl, self._namespace) if not item.ready]
             present = pods(self._kubectl, self._namespace)
         except PlatformError as error:
-            self._report(f"the cluster does not answer: {error}")
+            self._say(f"the cluster does not answer: {error}")
             return True
         self.ready = not late
-        self._report(_line([item.title for item in late], present))
+        self._say(_line([item.title for item in late], present))
         revisions = {item.title.replace(" ", "/"): item.revision for item in late if item.revision}
         self._free(present, revisions)
         return not self._hopeless(present)
+
+    def _say(self, line: str) -> None:
+        """Report what is new."""
+        if line != self._said:
+            self._said = line
+            self._report(line)
 
     def _free(self, present: list[Pod], revisions: dict[str, str]) -> None:
         """Delete stuck pods of an older revision: a StatefulSet waits in vain for them to become ready.
@@ -75,6 +82,6 @@ def wait(look: Watch, timeout: float, *, clock: Callable[[], float] = time.monot
 
 def _line(late: list[str], present: list[Pod]) -> str:
     if not late:
-        return f"{len(present)} pods ready"
+        return f"{len([item for item in present if item.ready])} pods are ready; waiting for everything else"
     reasons = [f"{item.name} {item.reason}" for item in present if not item.ready and not item.leaving]
     return f"waiting for {', '.join(reasons or late)}"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from infra.cluster import Report
 from infra.engine.diagnosis import not_ready
@@ -16,6 +16,9 @@ from infra.engine.plan import holds_volumes
 from infra.engine.process import Result
 from infra.engine.readiness import Watch, wait
 from infra.errors import PlatformError
+
+_WAITED: Final = ("context deadline exceeded", "context canceled", "not ready")
+"""What Helm says when it has applied everything, and then waited in vain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +105,11 @@ class Release:
         """A failure by its cause: pods that are not ready, or else what Helm says."""
         if result.code == 0:
             return
-        cause = last_line(result.err)
-        waited = any(sign in cause for sign in ("context deadline exceeded", "context canceled", "not ready"))
+        waited = any(sign in result.err for sign in _WAITED)
         sick = not_ready(self.kubectl, self.helm.namespace, self.stack) if waited else None
         raise sick or PlatformError(
-            f"helm {command}: {cause}", hint=f"`mcpctl history --stack {self.stack}` tells what is released"
+            f"helm {command}: {_cause(result.err)}",
+            hint=f"`mcpctl history --stack {self.stack}` tells what is released",
         )
 
     def _claims_of(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -143,3 +146,9 @@ class Release:
                 stdin="\n".join(map(json.dumps, stubs)),
                 timeout=timeout + 30,
             )
+
+
+def _cause(text: str) -> str:
+    """Helm's error in one line: what it says after `Error:`, a line for each cause."""
+    lines = text.partition("Error:")[2].strip().splitlines() or [last_line(text)]
+    return "; ".join(line.strip() for line in lines if line.strip())

@@ -1,7 +1,5 @@
 """A stack that needs no image but the one that every cluster has; its configuration says what is in it."""
 
-from typing import Any
-
 import pulumi
 import pulumi_kubernetes as k8s
 import pulumi_random as random
@@ -20,14 +18,19 @@ def named(name: str) -> k8s.meta.v1.ObjectMetaArgs:
     return k8s.meta.v1.ObjectMetaArgs(name=name, namespace=place)
 
 
-def pod(name: str, **spec: Any) -> k8s.core.v1.PodTemplateSpecArgs:
+def pod(
+    name: str, volumes: list[k8s.core.v1.VolumeArgs] | None = None, *, mounted: bool = False
+) -> k8s.core.v1.PodTemplateSpecArgs:
     """Return a pod that does nothing."""
-    container = k8s.core.v1.ContainerArgs(name="main", image=image, image_pull_policy="Never")
-    if spec.get("volumes") is None and name == "store":
-        container.volume_mounts = [k8s.core.v1.VolumeMountArgs(name="data", mount_path="/data")]
+    mounts = [k8s.core.v1.VolumeMountArgs(name="data", mount_path="/data")] if mounted else None
+    container = k8s.core.v1.ContainerArgs(
+        name="main", image=image, image_pull_policy="Never", volume_mounts=mounts
+    )
     return k8s.core.v1.PodTemplateSpecArgs(
         metadata=k8s.meta.v1.ObjectMetaArgs(labels={"app": name}, annotations={"braces": "{{ .x }}"}),
-        spec=k8s.core.v1.PodSpecArgs(containers=[container], termination_grace_period_seconds=1),
+        spec=k8s.core.v1.PodSpecArgs(
+            containers=[container], volumes=volumes, termination_grace_period_seconds=1
+        ),
     )
 
 
@@ -59,6 +62,16 @@ if config.get_bool("extra"):
     k8s.core.v1.ConfigMap("extra", metadata=named("extra"), data={"a": "b"}, opts=options)
 if config.get_bool("claim"):
     k8s.core.v1.PersistentVolumeClaim("claim", metadata=named("claim"), spec=claim, opts=options)
+    source = k8s.core.v1.PersistentVolumeClaimVolumeSourceArgs(claim_name="claim")
+    volume = k8s.core.v1.VolumeArgs(name="data", persistent_volume_claim=source)
+    k8s.apps.v1.Deployment(
+        "user",
+        metadata=named("user"),
+        spec=k8s.apps.v1.DeploymentSpecArgs(
+            replicas=1, selector=selector("user"), template=pod("user", [volume], mounted=True)
+        ),
+        opts=options,
+    )
 if config.get_bool("store"):
     template = k8s.core.v1.PersistentVolumeClaimArgs(
         metadata=k8s.meta.v1.ObjectMetaArgs(name="data"), spec=claim
@@ -69,11 +82,10 @@ if config.get_bool("store"):
             name="store", namespace=place, annotations={"helm.sh/resource-policy": "keep"}
         ),
         spec=k8s.apps.v1.StatefulSetSpecArgs(
-            service_name="store",
+            service_name=config.get("service") or "store",
             selector=selector("store"),
-            template=pod("store"),
+            template=pod("store", mounted=True),
             volume_claim_templates=[template],
         ),
         opts=options,
     )
-pulumi.export("embedded", config.get("embedded"))
