@@ -201,7 +201,8 @@ def gateway(shared: Launcher, alpha: str, beta: list[str], odd: str) -> Gateway:
         {"name": "beta", "urls": beta},
         {"name": "odd", "urls": [odd]},
     ]
-    upstream = {"timeout_seconds": 2, "max_response_bytes": 1_000_000}
+    # Deadlines that no busy machine misses; tests of deadlines have a gateway of their own.
+    upstream = {"timeout_seconds": 20, "list_seconds": 20, "max_response_bytes": 1_000_000}
     return shared.gateway({"auth": "none", "servers": servers, "upstream": upstream})
 
 
@@ -236,4 +237,4 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> Tokens:
 def guarded(shared: Launcher, alpha: str, odd: str, tokens: Tokens) -> Gateway:
     """Lets in who has a token."""
     servers = [{"name": "alpha", "urls": [alpha]}, {"name": "odd", "urls": [odd]}]
-    return shared.gateway({"auth": tokens.auth, "servers": servers})
+    return shared.gateway({"auth": tokens.auth, "servers": servers, "upstream": {"list_seconds": 20}})
