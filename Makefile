@@ -7,11 +7,11 @@ BIN    := $(VENV)/bin
 EXTRAS := gateway servers infra cli dev
 STACK  ?= dev
 
-.PHONY: up down test lint nightly bench lock clean
+.PHONY: up down test lint nightly bench lock docs clean
 
 up: $(VENV)/.ready ## bring stack dev up, make one tool call, say what is running
 	$(BIN)/mcpctl up --stack $(STACK) --yes
-	$(BIN)/mcpctl tour --stack $(STACK)
+	$(BIN)/mcpctl status --stack $(STACK)
 
 down: $(VENV)/.ready ## take the stack and the embedded Kubernetes down; data stays
 	$(BIN)/mcpctl down --stack $(STACK) --yes
@@ -37,6 +37,11 @@ lock: $(VENV)/.ready
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url --extra $$extra pyproject.toml -o requirements/$$extra.txt || exit 1; \
 	done
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
+	  infra/cluster/tools/requirements.in -o infra/cluster/tools/requirements.txt
+
+docs: $(VENV)/.ready ## the pages that are made from the code
+	$(BIN)/python -m cli.settings_reference > docs/settings.md
 
 clean:
 	rm -rf $(VENV) build rendered

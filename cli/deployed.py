@@ -1,4 +1,4 @@
-"""A stack as it is deployed: where its objects are, and kubectl pointed there."""
+"""A stack as its settings say that it is deployed."""
 
 from __future__ import annotations
 
@@ -6,54 +6,53 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra import naming
-from infra.cluster import Cluster, client_tool, silent
+from infra.cluster import Cluster, silent
 from infra.engine import project
 from infra.engine.kubectl import Kubectl
 from infra.engine.record import REPOSITORY
+from infra.engine.target import Target
 from infra.settings import Settings, parse
 
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """One stack's place in its cluster."""
+    """One stack: its settings, and where they say that it runs."""
 
     stack: str
     settings: Settings
-    kubectl: Kubectl
+    target: Target
 
     @classmethod
     def of(cls, stack: str, *, root: Path = REPOSITORY) -> Deployed:
-        """The stack of this name, by its settings; nothing is contacted.
+        """The stack of this name; nothing is contacted.
 
         Raises:
-            PlatformError: no such stack, settings that are wrong, or an embedded cluster that was never made.
+            PlatformError: There is no such stack, or its settings are wrong.
         """
         settings = parse(stack, project.load(root, stack).config)
         cluster = settings.cluster
-        if cluster.embedded is not None:
-            embedded = Cluster.named(cluster.embedded)
-            _ = embedded.spec  # names the missing cluster before kubectl misses its file
-            kubeconfig = embedded.kubeconfig
-        else:
-            kubeconfig = Path(cluster.kubeconfig) if cluster.kubeconfig else None
-        kubectl = Kubectl(client_tool("kubectl", silent), cluster.context_name, kubeconfig)
-        return cls(stack, settings, kubectl)
+        embedded = Cluster.named(cluster.embedded) if cluster.embedded else None
+        given = Path(cluster.kubeconfig).expanduser() if cluster.kubeconfig else None
+        kubeconfig = embedded.kubeconfig if embedded else given
+        target = Target(stack, naming.namespace(stack), cluster.context_name, kubeconfig, embedded)
+        return cls(stack, settings, target)
 
     @property
     def namespace(self) -> str:
         """The one namespace of the stack's objects."""
-        return naming.namespace(self.stack)
+        return self.target.namespace
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """Kubectl for the stack's cluster.
+
+        Raises:
+            PlatformError: The stack is to run on an embedded cluster that was never made.
+        """
+        if self.target.cluster is not None:
+            _ = self.target.cluster.spec  # names the missing cluster before kubectl misses its file
+        return self.target.kubectl(silent)
 
     def command(self, *arguments: str) -> list[str]:
         """A kubectl command on this namespace, for a caller that runs it by itself."""
-        kubectl = self.kubectl
-        config = ["--kubeconfig", str(kubectl.kubeconfig)] if kubectl.kubeconfig else []
-        return [
-            str(kubectl.binary),
-            *config,
-            "--context",
-            kubectl.context,
-            "--namespace",
-            self.namespace,
-            *arguments,
-        ]
+        return [*self.kubectl.command, "--namespace", self.namespace, *arguments]

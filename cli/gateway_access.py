@@ -15,7 +15,6 @@ import jwt
 
 from cli.deployed import Deployed
 from infra import naming
-from infra.cluster import Cluster
 from infra.errors import PlatformError
 from services.kit.conventions import MCP_PORT
 
@@ -39,9 +38,9 @@ class GatewayAccess:
             PlatformError: no such stack, or its gateway is not reached.
         """
         deployed = Deployed.of(stack)
-        embedded = deployed.settings.cluster.embedded
+        embedded = deployed.target.cluster
         if embedded is not None and deployed.settings.gateway.expose == "node-port":
-            yield cls(Cluster.named(embedded).gateway_url, deployed)
+            yield cls(embedded.gateway_url, deployed)
         else:
             with _port_forward(deployed) as port:
                 yield cls(f"http://127.0.0.1:{port}", deployed)

@@ -11,8 +11,8 @@ from typing import Annotated, Final
 
 import typer
 
-from cli import gateway_client
 from cli.console import err, out, step
+from cli.deployed import Deployed
 from cli.gateway_access import GatewayAccess
 from cli.stack_views import (
     plan_data,
@@ -22,9 +22,9 @@ from cli.stack_views import (
     print_plan,
     print_violations,
 )
-from infra import naming
-from infra.cluster import Cluster, silent
-from infra.engine import direct, plan, project, pulumi_cli
+from cli.welcome import welcome
+from infra.cluster import silent
+from infra.engine import direct, plan, pulumi_cli
 from infra.engine.diagnosis import NotReadyError
 from infra.engine.direct import Options, ViolationsError
 from infra.engine.health import Check, checks, health
@@ -32,11 +32,9 @@ from infra.engine.helm import RELEASE
 from infra.engine.manifest import manifests
 from infra.engine.plan import is_outside
 from infra.engine.pulumi_cli import PulumiFailedError
-from infra.engine.record import REPOSITORY, record
+from infra.engine.record import record
 from infra.engine.render import missing, write_chart, write_tree
-from infra.engine.target import Target
 from infra.errors import PlatformError
-from infra.settings import parse
 from services.kit.conventions import MCP_PATH, SERVER_NAME_SEPARATOR
 
 EXIT_VIOLATION: Final = 1
@@ -73,7 +71,7 @@ def preview(
     if not offline and _uses_pulumi(engine):
         _pulumi("preview", stack, *["--json"] * as_json, policies=True)
         return
-    target = target_of(stack)
+    target = Deployed.of(stack).target
     if offline:
         graph, found = direct.evaluate(stack, step)
         todo = plan.offline(stack, manifests(graph))
@@ -123,7 +121,9 @@ def up(
         _pulumi("up", stack, "--yes", policies=True)
         return
     _confirm_loss(stack, allow_data_loss, yes)
-    options = Options(stack=stack, target=target_of(stack), timeout=timeout, allow_data_loss=allow_data_loss)
+    options = Options(
+        stack=stack, target=Deployed.of(stack).target, timeout=timeout, allow_data_loss=allow_data_loss
+    )
     try:
         done = direct.up(options, step)
     except ViolationsError as error:
@@ -134,6 +134,7 @@ def up(
         _print_details(error)
         raise
     print_plan(out, done)
+    welcome(stack)
 
 
 def down(
@@ -154,7 +155,10 @@ def down(
         _pulumi("destroy", stack, "--yes", policies=False)
         return
     direct.down(
-        Options(stack=stack, target=target_of(stack), timeout=timeout, allow_data_loss=allow_data_loss), step
+        Options(
+            stack=stack, target=Deployed.of(stack).target, timeout=timeout, allow_data_loss=allow_data_loss
+        ),
+        step,
     )
 
 
@@ -166,7 +170,7 @@ def rollback(
     timeout: Timeout = direct.TIMEOUT,
 ) -> None:
     """Release an earlier revision again, and wait until it is ready. Secrets and volumes stay as they are."""
-    options = Options(stack=stack, target=target_of(stack), timeout=timeout)
+    options = Options(stack=stack, target=Deployed.of(stack).target, timeout=timeout)
     try:
         chosen = direct.rollback(options, step, revision)
     except NotReadyError as error:
@@ -177,7 +181,7 @@ def rollback(
 
 def history(stack: StackName = "dev", as_json: AsJson = False) -> None:
     """List the revisions that were released."""
-    revisions = direct.open_release(target_of(stack), silent).helm.history()
+    revisions = direct.open_release(Deployed.of(stack).target, silent).helm.history()
     if as_json:
         typer.echo(json.dumps([asdict(item) for item in revisions], indent=2))
     else:
@@ -186,7 +190,7 @@ def history(stack: StackName = "dev", as_json: AsJson = False) -> None:
 
 def status(stack: StackName = "dev", as_json: AsJson = False) -> None:
     """Show the services, the gateway's address and the release; exit 1 when something is not ready."""
-    target = target_of(stack)
+    target = Deployed.of(stack).target
     found = health(direct.open_release(target, silent))
     url = f"{target.cluster.gateway_url}{MCP_PATH}" if target.cluster else ""
     if as_json:
@@ -199,9 +203,8 @@ def status(stack: StackName = "dev", as_json: AsJson = False) -> None:
 
 def verify(stack: StackName = "dev", as_json: AsJson = False) -> None:
     """Prove that the stack works: services, stores, and every server's tools through the gateway."""
-    target = target_of(stack)
     results: list[Check] = []
-    for check in _all_checks(target):
+    for check in _all_checks(Deployed.of(stack)):
         results.append(check)
         if not as_json:
             print_check(out, check)
@@ -211,22 +214,15 @@ def verify(stack: StackName = "dev", as_json: AsJson = False) -> None:
         raise typer.Exit(EXIT_NOT_OK)
 
 
-def target_of(stack: str) -> Target:
-    """Where a stack's settings say that it runs; nothing is contacted."""
-    cluster = parse(stack, project.load(REPOSITORY, stack).config).cluster
-    embedded = Cluster.named(cluster.embedded) if cluster.embedded else None
-    given = Path(cluster.kubeconfig).expanduser() if cluster.kubeconfig else None
-    kubeconfig = embedded.kubeconfig if embedded else given
-    return Target(stack, naming.namespace(stack), cluster.context_name, kubeconfig, embedded)
-
-
-def _all_checks(target: Target) -> Iterator[Check]:
-    yield from checks(target.kubectl(silent), target.namespace)
-    settings = parse(target.stack, project.load(REPOSITORY, target.stack).config)
+def _all_checks(deployed: Deployed) -> Iterator[Check]:
+    yield from checks(deployed.kubectl, deployed.namespace)
+    settings = deployed.settings
     if not settings.auth.dev_issuer:
         yield Check("discovery", ok=True, detail="not asked: mcpctl can't make tokens for this stack")
         return
-    with GatewayAccess.of(target.stack) as gateway:
+    from cli import gateway_client  # noqa: PLC0415 - the MCP client is slow to load, and few commands need it
+
+    with GatewayAccess.of(deployed.stack) as gateway:
         token = gateway.token("mcpctl", "mcp:read")
         listed = gateway_client.run(gateway.url, token, gateway_client.list_tools)
     found = [tool.name.partition(SERVER_NAME_SEPARATOR)[0] for tool in listed]

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from cli.console import out
+from cli.deployed import Deployed
 from cli.gateway_access import GatewayAccess
 from services.kit.conventions import MCP_PATH
 
@@ -22,8 +23,8 @@ Next:
   mcpctl preview{stack}                  what the next up would change"""
 
 
-def first_call(stack: str) -> None:
-    """Call one harmless tool through the gateway of a stack, and print how that went.
+def welcome(stack: str) -> None:
+    """Call one harmless tool through a stack's gateway; print how that went and what can be done next.
 
     Raises:
         PlatformError: The gateway does not answer, or refuses.
@@ -41,10 +42,11 @@ def first_call(stack: str) -> None:
         outcome = "reported an error" if result.is_error else "answered"
         return f"tool call {chosen.name} {outcome} in {took:.0f} ms, one of {len(listed)} tools"
 
-    with GatewayAccess.of(stack) as gateway:
-        said = gateway_client.run(gateway.url, gateway.token("mcpctl", "mcp:read mcp:call"), action)
-        out.print(f"[green]✓[/] {said}")
-        out.print(f"gateway: {gateway.url}{MCP_PATH}", highlight=False)
+    if Deployed.of(stack).settings.auth.dev_issuer:
+        with GatewayAccess.of(stack) as gateway:
+            said = gateway_client.run(gateway.url, gateway.token("mcpctl", "mcp:read mcp:call"), action)
+            out.print(f"[green]✓[/] {said}", soft_wrap=True)
+            out.print(f"gateway: {gateway.url}{MCP_PATH}", highlight=False)
     out.print(NEXT.format(stack="" if stack == "dev" else f" --stack {stack}"), markup=False, highlight=False)
 
 

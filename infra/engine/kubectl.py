@@ -47,6 +47,12 @@ class Kubectl:
     context: str
     kubeconfig: Path | None = None
 
+    @property
+    def command(self) -> list[str]:
+        """The program and the options that point it at the cluster."""
+        config = ["--kubeconfig", str(self.kubeconfig)] if self.kubeconfig else []
+        return [str(self.binary), *config, "--context", self.context]
+
     def run(
         self,
         *arguments: str,
@@ -59,7 +65,7 @@ class Kubectl:
         Raises:
             PlatformError: The cluster is not reached.
         """
-        result = run([self.binary, *self._target(), *arguments], stdin=stdin, timeout=timeout, watch=watch)
+        result = run([*self.command, *arguments], stdin=stdin, timeout=timeout, watch=watch)
         if result.code and _NO_CONTEXT.search(result.err):
             raise PlatformError(
                 f"the kubeconfig has no context {self.context!r}", hint="`kubectl config get-contexts`"
@@ -139,10 +145,6 @@ class Kubectl:
         )
         errors = [line for line in result.err.splitlines() if line and not line.startswith("Warning:")]
         return {key_of(item): item for item in _items(result.out)}, errors if result.code else []
-
-    def _target(self) -> list[str]:
-        config = ["--kubeconfig", str(self.kubeconfig)] if self.kubeconfig else []
-        return [*config, "--context", self.context]
 
 
 def last_line(text: str) -> str:
