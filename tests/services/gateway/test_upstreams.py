@@ -68,7 +68,7 @@ def test_a_server_that_is_silent_times_out(launcher: Launcher, odd: str) -> None
     servers = [{"name": "odd", "urls": [odd]}]
     gateway = launcher.gateway({"auth": "none", "servers": servers, "upstream": {"timeout_seconds": 0.5}})
     error = error_of(gateway, "hang")
-    assert error["message"].startswith("server 'odd' didn't answer within 0.5")
+    assert error["message"].startswith("server 'odd' didn't answer within ")
     assert error["code"] == -32001
     assert error["data"] == {"type": "timeout", "server": "odd"}
 
@@ -109,12 +109,12 @@ def test_a_hung_server_is_named_and_delays_a_list_no_longer_than_its_deadline(
         {"name": "alpha", "urls": [alpha]},
         {"name": "hung", "urls": [odd.replace("/mcp", "/hanging/mcp")]},
     ]
-    gateway = launcher.gateway({"auth": "none", "servers": servers, "upstream": {"list_seconds": 0.5}})
+    gateway = launcher.gateway({"auth": "none", "servers": servers, "upstream": {"list_seconds": 1.5}})
     began = time.monotonic()
     result = gateway.mcp("tools/list").json()["result"]
     assert time.monotonic() - began < 5
     assert "alpha__add" in [tool["name"] for tool in result["tools"]]
-    assert result["_meta"][MISSING] == {"hung": "no answer within 0.5 s"}
+    assert result["_meta"][MISSING] == {"hung": "no answer within 1.5 s"}
     assert (result["ttlMs"], result["cacheScope"]) == (0, "private")
     assert gateway.metric('mcp_gateway_list_servers_missing_total{server="hung"}') == 1
     assert any(line["event"] == "list incomplete" for line in gateway.process.lines())
