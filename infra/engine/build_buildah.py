@@ -48,13 +48,17 @@ class Buildah:
         return overlay
 
     @property
-    def _command(self) -> list[str]:
-        # Mount counts must not outlive a reboot, so the run folder is in /run, one for each home.
+    def run_folder(self) -> Path:
+        """Counts of mounts, which must not outlive a reboot; one for each home."""
         home = hashlib.sha256(str(self.settings.folder.resolve()).encode()).hexdigest()[:8]
+        return Path(f"/run/mcp-platform/images-{home}")
+
+    @property
+    def _command(self) -> list[str]:
         return [
             "buildah",
             *("--root", str(self.settings.folder / "storage" / self.driver)),
-            *("--runroot", f"/run/mcp-platform/images-{home}"),
+            *("--runroot", str(self.run_folder)),
             *("--storage-driver", self.driver),
         ]
 

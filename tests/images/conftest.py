@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Callable, Generator
@@ -26,6 +27,16 @@ def buildah() -> Buildah:
     settings = BuildSettings.from_environment()
     settings.make_folder()
     return Buildah.prepare(settings, silent)
+
+
+@pytest.fixture
+def home(buildah: Buildah, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
+    """A storage of the test's own, away from what `up` uses."""
+    monkeypatch.setenv("MCP_PLATFORM_HOME", str(tmp_path / "home"))
+    yield tmp_path / "home"
+    own = dataclasses.replace(buildah, settings=BuildSettings.from_environment())
+    shutil.rmtree(own.run_folder, ignore_errors=True)
+    shutil.rmtree(tmp_path / "home", ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -27,15 +27,6 @@ pytestmark = pytest.mark.images
 TINY = "FROM scratch\nCOPY file /file\n"  # needs no base, so it builds in a second
 
 
-@pytest.fixture
-def home(buildah: Buildah, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
-    """A storage of the test's own, away from what `up` uses."""
-    del buildah  # asked for so that buildah is there
-    monkeypatch.setenv("MCP_PLATFORM_HOME", str(tmp_path / "home"))
-    yield tmp_path / "home"
-    subprocess.run(["umount", "-q", str(tmp_path / "home/images/storage/overlay/overlay")], check=False)
-
-
 def storage() -> Buildah:
     return Buildah.prepare(BuildSettings.from_environment(), lambda _line: None)
 

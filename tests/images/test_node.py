@@ -34,12 +34,12 @@ class Node:
 
 
 @pytest.fixture
-def node(buildah: Buildah, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Node]:
-    home = buildah.settings.home  # of the built programs; images are built in the test's own
-    monkeypatch.setenv("MCP_PLATFORM_HOME", str(tmp_path / "home"))
-    one = Node(home, tmp_path / "c.sock")
+def node(buildah: Buildah, home: Path, tmp_path: Path) -> Generator[Node]:
+    del home  # images are built in the test's own; the programs are the machine's
+    programs = buildah.settings.home
+    one = Node(programs, tmp_path / "c.sock")
     folders = ["--root", str(tmp_path / "root"), "--state", str(tmp_path / "state")]
-    command = [str(tool("containerd", home=home)), *folders, "--address", str(one.containerd_socket)]
+    command = [str(tool("containerd", home=programs)), *folders, "--address", str(one.containerd_socket)]
     with (tmp_path / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
             until(one.containerd_socket.exists, 20, (tmp_path / "log").read_text)
