@@ -11,7 +11,6 @@ STACK  ?= dev
 
 up: $(VENV)/.ready ## bring stack dev up, make one tool call, say what is running
 	$(BIN)/mcpctl up --stack $(STACK) --yes
-	$(BIN)/mcpctl status --stack $(STACK)
 
 down: $(VENV)/.ready ## take the stack and the embedded Kubernetes down; data stays
 	$(BIN)/mcpctl down --stack $(STACK) --yes

@@ -134,6 +134,7 @@ def up(
         _print_details(error)
         raise
     print_plan(out, done)
+    print_health(out, health(direct.open_release(options.target, silent)), "")
     welcome(stack)
 
 
