@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from mcp.server.transport_security import TransportSecuritySettings
 
-from services.kit.asgi import App, Receive, Scope, Send
+from services.kit.asgi import App
 from services.kit.conventions import MCP_PATH
 from services.kit.health import Health
 from services.kit.logs import configure_logging
@@ -23,6 +23,9 @@ from services.servers.kit.settings import ServerSettings
 SettingsT = TypeVar("SettingsT", bound=ServerSettings)
 
 DEFAULT_BODY_BYTES: Final = 4 * 1024 * 1024
+
+_GUARDED: Final = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+"""The SDK's check is off because `guard` does more."""
 
 CANT_START: Final = 2
 """Exit status for settings that can't be used and addresses that can't be listened on."""
@@ -46,9 +49,8 @@ def run(
         health = Health()
         with closing(build(settings, health)) as server:
             configure_logging(server.name, settings.log_level)
-            logging.getLogger("mcp.server.streamable_http").setLevel(
-                logging.WARNING
-            )  # two lines a legacy request
+            # It says two lines about every 2025-11-25 request, though there is no session to speak of.
+            logging.getLogger("mcp.server.streamable_http").setLevel(logging.WARNING)
             app = asgi_app(server, settings, body_bytes(settings))
             serve(app, ops_app(server.name, health, server.registry), health=health, settings=settings)
     except (SettingsError, ServeError) as error:
@@ -63,13 +65,8 @@ def asgi_app(server: ToolServer, settings: ServerSettings, body_bytes: int = DEF
         stateless_http=True,
         json_response=True,
         max_request_body_size=body_bytes,
-        transport_security=TransportSecuritySettings(
-            enable_dns_rebinding_protection=False
-        ),  # `guard` does it
+        transport_security=_GUARDED,
     )
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await mcp(scope, receive, send)
-
     names = frozenset({server.name, *(name.lower() for name in settings.allowed_hosts)})
-    return with_request_id(guard(post_only(app), names=names, origins=frozenset(settings.allowed_origins)))
+    return with_request_id(guard(post_only(mcp), names=names, origins=frozenset(settings.allowed_origins)))
