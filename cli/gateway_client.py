@@ -13,8 +13,9 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import Tool
 
+from cli.console import err
 from infra.errors import PlatformError
-from services.kit.conventions import MCP_PATH
+from services.kit.conventions import MCP_PATH, MISSING_SERVERS_META
 
 T = TypeVar("T")
 
@@ -36,12 +37,14 @@ async def connect(url: str, token: str, *, mode: str = "auto") -> AsyncGenerator
 
 
 async def list_tools(client: Client) -> list[Tool]:
-    """Every tool of every page."""
+    """Every tool of every page; servers that did not answer are named on stderr."""
     tools: list[Tool] = []
     cursor: str | None = None
     while True:
         page = await client.list_tools(cursor=cursor)
         tools += page.tools
+        for server, why in (page.meta or {}).get(MISSING_SERVERS_META, {}).items():
+            err.print(f"server {server} is missing: {why}", markup=False, soft_wrap=True)
         if not page.next_cursor:
             return tools
         cursor = page.next_cursor

@@ -16,11 +16,9 @@ from services.gateway.metrics import GatewayMetrics
 from services.gateway.names import qualify, qualify_uri
 from services.gateway.questions import question
 from services.gateway.upstream import Upstreams
+from services.kit.conventions import MISSING_SERVERS_META
 from services.kit.logs import get_logger
 from services.kit.metrics import ErrorType
-
-MISSING_KEY: Final = "dev.mcp-platform/missingServers"
-"""Key in a list's `_meta`: an object of server name → why its part of the list isn't there."""
 
 MAX_PAGES: Final = 100
 """A server whose list has more pages than this is treated as broken."""
@@ -103,7 +101,7 @@ class Lists:
             "cacheScope": raw("public" if public else "private"),
         }
         if missing:
-            result["_meta"] = raw({MISSING_KEY: missing})
+            result["_meta"] = raw({MISSING_SERVERS_META: missing})
         return result
 
     async def _part(self, server: Server, call: Call, kind: ListKind) -> Part:
