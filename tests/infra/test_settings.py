@@ -140,7 +140,9 @@ def test_an_error_says_that_nothing_happened_and_which_file_to_correct(configure
 
 
 def test_what_is_left_out_has_a_sensible_value(configure: Configure) -> None:
-    settings = configure(servers={"files": {"kind": "filesystem"}, "echo": {"kind": "module", "module": "echo"}})
+    settings = configure(
+        servers={"files": {"kind": "filesystem"}, "echo": {"kind": "module", "module": "echo"}}
+    )
     assert (settings.gateway.least, settings.gateway.budgeted) == (1, False)
     assert isinstance(settings.servers["files"], FilesystemServer)
     assert isinstance(settings.servers["echo"], ModuleServer)
