@@ -40,8 +40,9 @@ class Analyzer:
         if not (self._pack / "__main__.py").is_file():
             raise PlatformError(f"{self._pack} is not a policy pack: it has no __main__.py")
         self._errors = tempfile.TemporaryFile()
+        # -u: the pack prints its port and then waits for ever; Python would keep the line in its buffer.
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "infra.engine.lifeline", str(self._pack)],
+            [sys.executable, "-P", "-u", "-m", "infra.engine.lifeline", str(self._pack)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
