@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Final
 
 from infra.cluster import Report, silent
-from infra.engine import generated, plan
+from infra.engine import build_kind, generated, plan
 from infra.engine.analyzer import Analyzer
-from infra.engine.build import build
+from infra.engine.build import build, prune
+from infra.engine.build_kind import kind_cluster
 from infra.engine.build_spec import image_specs
 from infra.engine.check import Violation, violations
 from infra.engine.generated import Values
 from infra.engine.graph import Graph
 from infra.engine.helm import GOOD, RELEASE
+from infra.engine.images_in_use import images_in_use
 from infra.engine.kubectl import Kubectl
 from infra.engine.lease import held
 from infra.engine.manifest import Manifest, manifests, plain
@@ -119,15 +121,21 @@ def up(options: Options, step: Step) -> Plan:
         kubectl.apply([plain(item.body) for item in objects if item.kind == "Namespace"])
     with held(kubectl, target.namespace):
         with step("build the images") as report:
-            push = any(spec.push for spec in specs)
-            build(specs, load_into=target.cluster, push=push, report=report)
+            build(specs, load_into=target.cluster, report=report)
+            local = [spec.ref for spec in specs if not spec.push]
+            if (kind := kind_cluster(target.context)) and local:
+                build_kind.load(local, kind, report)
         with step("release the objects") as report:
             complete = generated.complete(kubectl, graph, target.namespace)
             if complete != (values or {}):
                 report("evaluating the program with the generated values")
                 objects = manifests(record(options.stack, project=options.project, generated=complete))
             release = Release(target.helm(report), kubectl, options.stack, report)
-            return _release(release, objects, options, report)
+            done = _release(release, objects, options, report)
+    if target.cluster and not done.clean:
+        with step("remove images that nothing runs") as report:
+            prune(images_in_use(kubectl, target.helm(report)), load_into=target.cluster, report=report)
+    return done
 
 
 def _values_so_far(target: Target) -> Values | None:

@@ -93,6 +93,10 @@ class Kubectl:
         out = self.must("get", kind, "--namespace", namespace, "--output", "json", *arguments)
         return json.loads(out)["items"]
 
+    def list_all(self, kind: str) -> list[dict[str, Any]]:
+        """The objects of one or more kinds in all namespaces."""
+        return json.loads(self.must("get", kind, "--all-namespaces", "--output", "json"))["items"]
+
     def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         """One object, or None if there is none."""
         out = self.must("get", kind, name, "--namespace", namespace, "--ignore-not-found", "--output", "json")

@@ -57,6 +57,15 @@ class Cluster(Group):
         return self
 
 
+def takes_local_images(context: str) -> bool:
+    """Whether a cluster's nodes get images of this machine's Docker engine without a registry.
+
+    Args:
+        context: Its kubeconfig context; kind and the engines' own clusters have fixed names.
+    """
+    return context.startswith("kind-") or context in {"docker-desktop", "orbstack", "rancher-desktop"}
+
+
 class Images(Group):
     """How the platform's own images are built and named."""
 

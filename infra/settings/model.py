@@ -9,7 +9,17 @@ from pydantic import model_validator
 
 from infra.naming import RESERVED
 from infra.settings.fields import Group, Label, reject
-from infra.settings.groups import AnyPostgres, AnyRedis, Auth, Cluster, Images, Network, Quota, Store
+from infra.settings.groups import (
+    AnyPostgres,
+    AnyRedis,
+    Auth,
+    Cluster,
+    Images,
+    Network,
+    Quota,
+    Store,
+    takes_local_images,
+)
 from infra.settings.workloads import AnyServer, Gateway
 
 
@@ -43,6 +53,20 @@ class Settings(Group):
                     f"must not be more than gateway.timeout_seconds, which is {self.gateway.timeout_seconds}",
                     server.timeout_seconds,
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _images_reach_the_nodes(self) -> Settings:
+        context = self.cluster.context
+        if self.production or context is None or not self.images.local:
+            return self
+        if not takes_local_images(context):
+            reject(
+                "images.registry",
+                f"must be a registry that the nodes of {context} pull from, with images.push: true; "
+                "only kind and Docker's own clusters take this machine's images",
+                self.images.registry,
+            )
         return self
 
     @model_validator(mode="after")
