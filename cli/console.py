@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,14 +34,14 @@ def step(title: str) -> Generator[Callable[[str], None]]:
         with err.status(title) as status:
 
             def report(line: str) -> None:
-                status.update(f"{title}: {line} [dim]{clock(time.monotonic() - started)}[/]")
+                status.update(f"{escape(f'{title}: {line}')} [dim]{clock(time.monotonic() - started)}[/]")
 
             yield report
     else:
         err.print(f"{title} …")
 
         def report(line: str) -> None:
-            err.print(f"  {clock(time.monotonic() - started)} {line}", markup=False)
+            err.print(f"  {clock(time.monotonic() - started)} {line}", markup=False, soft_wrap=True)
 
         yield report
     err.print(f"[green]✓[/] {title} [dim]{clock(time.monotonic() - started)}[/]")

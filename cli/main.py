@@ -63,9 +63,9 @@ def main() -> None:
     try:
         app()
     except PlatformError as error:
-        err.print(f"[red]error:[/] {escape(str(error))}")
+        err.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
         if error.hint:
-            err.print(f"[yellow]hint:[/] {escape(error.hint)}")
+            err.print(f"[yellow]hint:[/] {escape(error.hint)}", soft_wrap=True)
         sys.exit(EXIT_ERROR)
     except KeyboardInterrupt:
         err.print("interrupted; run the same command again to go on from here")
