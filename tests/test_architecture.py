@@ -1,0 +1,67 @@
+"""What docs/architecture.md promises about the code's shape."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("cli", "infra", "policies", "services")
+CONVENTIONS = "services.kit.conventions"
+LONGEST_MODULE = 300
+
+ALLOWED = {
+    "services": {"services"},
+    "policies": {"policies"},
+    "infra": {"infra", "services"},
+    "cli": {"cli", "infra", "policies", "services"},
+}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imported(module: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_imports_point_one_way(package: str) -> None:
+    wrong = [
+        f"{module.relative_to(ROOT)} imports {name}"
+        for module in modules(package)
+        for name in imported(module)
+        if name.split(".")[0] in PACKAGES and name.split(".")[0] not in ALLOWED[package]
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("package", ["cli", "infra"])
+def test_of_the_services_only_the_conventions_are_read(package: str) -> None:
+    wrong = [
+        f"{module.relative_to(ROOT)} imports {name}"
+        for module in modules(package)
+        for name in imported(module)
+        if name.startswith("services.") and not f"{name}.".startswith(f"{CONVENTIONS}.")
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_module_is_one_idea(package: str) -> None:
+    lengths = {
+        str(module.relative_to(ROOT)): len(module.read_text().splitlines()) for module in modules(package)
+    }
+    assert not {name: length for name, length in lengths.items() if length > LONGEST_MODULE}
+
+
+def test_the_program_is_a_table_of_contents() -> None:
+    assert len((ROOT / "infra" / "__main__.py").read_text().splitlines()) <= 30
