@@ -12,6 +12,7 @@ import pytest
 from mcp_types import TextContent
 
 from cli.gateway_client import connect, list_tools
+from tests.end_to_end.readme import mcpctl_commands
 from tests.end_to_end.running import Platform
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
@@ -124,6 +125,11 @@ def test_a_token_that_may_only_read_can_not_call(platform: Platform) -> None:
     assert tool_names(platform, token)
     with pytest.raises(ExceptionGroup):
         call_text(platform, token, "filesystem__read_file", {"path": "auto.txt"})
+
+
+@pytest.mark.parametrize("words", mcpctl_commands(), ids=" ".join)
+def test_the_commands_of_the_readme_work(platform: Platform, words: list[str]) -> None:
+    platform.checkout.must(*words)
 
 
 def test_a_second_up_changes_nothing(platform: Platform) -> None:
