@@ -8,11 +8,11 @@ import shlex
 from tests.end_to_end.checkout import REPOSITORY
 
 NOT_RUN = {"down", "render"}
-"""`down` ends the platform that the other tests use; `render` writes into the checkout and has tests of its own."""
+"""`down` ends the platform that the other tests use; `render` writes into the checkout and is tested elsewhere."""
 
 
 def mcpctl_commands() -> list[list[str]]:
-    """The words after `mcpctl` in every line of the README's shell blocks, without comments and `--follow`."""
+    """The words after `mcpctl` in the README's shell blocks, without comments and `--follow`."""
     text = (REPOSITORY / "README.md").read_text()
     blocks = re.findall(r"^```sh\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
     lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
