@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml
 
 from infra.engine.kubectl import last_line
-from infra.engine.process import Result, run
+from infra.engine.process import Result, run, run_watched
 from infra.errors import PlatformError
 
 RELEASE: Final = "mcp-platform"
@@ -128,7 +128,8 @@ class Helm:
     def _run(self, *arguments: str, timeout: float = 120, watch: Callable[[], bool] | None = None) -> Result:
         config = ["--kubeconfig", str(self.kubeconfig)] if self.kubeconfig else []
         target = [*config, "--kube-context", self.context, "--namespace", self.namespace]
-        return run([self.binary, *arguments, *target], timeout=timeout, watch=watch)
+        command = [self.binary, *arguments, *target]
+        return run_watched(command, timeout=timeout, watch=watch) if watch else run(command, timeout=timeout)
 
 
 def _failure(command: str, result: Result) -> PlatformError:

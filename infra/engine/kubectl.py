@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -53,19 +53,13 @@ class Kubectl:
         config = ["--kubeconfig", str(self.kubeconfig)] if self.kubeconfig else []
         return [str(self.binary), *config, "--context", self.context]
 
-    def run(
-        self,
-        *arguments: str,
-        stdin: str = "",
-        timeout: float = 120,
-        watch: Callable[[], bool] | None = None,
-    ) -> Result:
+    def run(self, *arguments: str, stdin: str = "", timeout: float = 120) -> Result:
         """Run kubectl whatever comes of it.
 
         Raises:
             PlatformError: The cluster is not reached.
         """
-        result = run([*self.command, *arguments], stdin=stdin, timeout=timeout, watch=watch)
+        result = run([*self.command, *arguments], stdin=stdin, timeout=timeout)
         if result.code and _NO_CONTEXT.search(result.err):
             raise PlatformError(
                 f"the kubeconfig has no context {self.context!r}", hint="`kubectl config get-contexts`"

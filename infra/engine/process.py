@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,8 @@ from infra.errors import PlatformError
 
 GRACE: Final = 20.0
 """Seconds that a program gets to tidy up after an interrupt (Helm marks its release as failed)."""
+
+_ROUND: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,64 +27,64 @@ class Result:
     err: str
 
 
-def run(
-    command: Sequence[str | Path],
-    *,
-    stdin: str = "",
-    timeout: float = 120,
-    env: Mapping[str, str] | None = None,
-    watch: Callable[[], bool] | None = None,
-) -> Result:
+def run(command: Sequence[str | Path], *, stdin: str = "", timeout: float = 120) -> Result:
     """Run a program to its end.
 
     Args:
         command: The program and its arguments.
         stdin: What it reads on standard input.
         timeout: Seconds after which it is interrupted.
-        env: Its environment, if not ours.
-        watch: Called about once a second while it runs; if it returns False, the program is interrupted.
 
     Raises:
         PlatformError: It is not there, or ran out of time.
         KeyboardInterrupt: The user pressed Ctrl-C; the program has ended by then.
     """
+    return _finish(_start(command), stdin, timeout, None)
+
+
+def run_watched(command: Sequence[str | Path], *, timeout: float, watch: Callable[[], bool]) -> Result:
+    """Run a program that reads nothing, and call `watch` once a second; when that is False, interrupt it.
+
+    Raises as `run`.
+    """
+    return _finish(_start(command), "", timeout, watch)
+
+
+def _start(command: Sequence[str | Path]) -> subprocess.Popen[str]:
     try:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [str(part) for part in command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=env,
         )
     except FileNotFoundError:
         raise PlatformError(f"{command[0]} is not there") from None
+
+
+def _finish(
+    process: subprocess.Popen[str], stdin: str, timeout: float, watch: Callable[[], bool] | None
+) -> Result:
     try:
-        out, err = _communicate(process, stdin, timeout, watch)
+        out, err = _wait(process, timeout, watch) if watch else process.communicate(stdin, timeout=timeout)
     except subprocess.TimeoutExpired:
         _interrupt(process)
-        name = Path(command[0]).name
-        raise PlatformError(f"{name} {command[1]} did not finish within {timeout:.0f} s") from None
+        words = " ".join(str(word) for word in process.args[:2]) if isinstance(process.args, list) else ""
+        raise PlatformError(f"{words} did not finish within {timeout:.0f} s") from None
     except BaseException:
         _interrupt(process)
         raise
     return Result(process.returncode, out, err)
 
 
-def _communicate(
-    process: subprocess.Popen[str], stdin: str, timeout: float, watch: Callable[[], bool] | None
-) -> tuple[str, str]:
-    if watch is None:
-        return process.communicate(stdin, timeout=timeout)
-    waited = 0.0
-    unsent: str | None = stdin
+def _wait(process: subprocess.Popen[str], timeout: float, watch: Callable[[], bool]) -> tuple[str, str]:
+    deadline = time.monotonic() + timeout
     while True:
         try:
-            return process.communicate(unsent, timeout=1)
+            return process.communicate(timeout=_ROUND)
         except subprocess.TimeoutExpired:
-            unsent = None  # `communicate` remembers the input and goes on with it
-            waited += 1
-            if waited >= timeout:
+            if time.monotonic() > deadline:
                 raise
         if not watch():
             return _interrupt(process)

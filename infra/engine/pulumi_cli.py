@@ -61,18 +61,17 @@ def run(command: str, stack: str, *arguments: str, policies: bool, project: Path
 def _stream(line: Sequence[str], project: Path) -> tuple[int, bool]:
     # Its program needs this environment's Python, also where mcpctl was called without activating it.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    process = subprocess.Popen(
-        line, cwd=project, stdout=subprocess.PIPE, text=True, env={**os.environ, "PATH": path}
-    )
-    assert process.stdout is not None  # noqa: S101 - PIPE above
-    violated = False
-    try:
-        for text in process.stdout:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-            violated = violated or MANDATORY_MARK in text
-        return process.wait(), violated
-    except KeyboardInterrupt:
-        process.send_signal(signal.SIGINT)  # Pulumi finishes what it has begun, and saves its state
-        process.wait()
-        raise
+    env = {**os.environ, "PATH": path}
+    with subprocess.Popen(line, cwd=project, stdout=subprocess.PIPE, text=True, env=env) as process:
+        assert process.stdout is not None  # noqa: S101 - PIPE above
+        violated = False
+        try:
+            for text in process.stdout:
+                sys.stdout.write(text)
+                sys.stdout.flush()
+                violated = violated or MANDATORY_MARK in text
+            return process.wait(), violated
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)  # Pulumi finishes what it has begun, and saves its state
+            process.wait()
+            raise

@@ -82,6 +82,6 @@ def wait(look: Watch, timeout: float, *, clock: Callable[[], float] = time.monot
 
 def _line(late: list[str], present: list[Pod]) -> str:
     if not late:
-        return f"{len([item for item in present if item.ready])} pods are ready; waiting for everything else"
+        return f"{len([item for item in present if item.ready])} pods are ready"
     reasons = [f"{item.name} {item.reason}" for item in present if not item.ready and not item.leaving]
     return f"waiting for {', '.join(reasons or late)}"

@@ -34,15 +34,22 @@ class Target:
     cluster: Cluster | None
 
     def kubectl(self, report: Report) -> Kubectl:
-        """Kubectl for this cluster; built first where it is missing."""
+        """Kubectl for this cluster; built first where it is missing.
+
+        Raises:
+            PlatformError: The embedded cluster was never made.
+        """
         return Kubectl(self._tool("kubectl", report), self.context, self.kubeconfig)
 
     def helm(self, report: Report) -> Helm:
-        """Helm for this cluster; built first where it is missing."""
+        """Helm for this cluster; raises as `kubectl`."""
         return Helm(self._tool("helm", report), self.context, self.namespace, self.kubeconfig)
 
     def _tool(self, name: str, report: Report) -> Path:
-        return tool(name, report, home=self.cluster.home) if self.cluster else client_tool(name, report)
+        if self.cluster is None:
+            return client_tool(name, report)
+        _ = self.cluster.spec  # before ten minutes of building for a cluster that is not there
+        return tool(name, report, home=self.cluster.home)
 
 
 def require_target(graph: Graph, target: Target) -> None:

@@ -1,0 +1,62 @@
+"""The commands as a user types them, as far as they need no cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from infra.engine.record import REPOSITORY
+
+
+def mcpctl(*words: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "COLUMNS": "200"} | ({"PATH": path} if path is not None else {})
+    command = [sys.executable, "-m", "cli", *words]
+    return subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_an_offline_preview_needs_no_cluster_and_no_tools(stack: str) -> None:
+    done = mcpctl("preview", "--stack", stack, "--offline", "--json", path="")
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)
+    assert plan["violations"] == []
+    assert {step["action"] for step in plan["steps"]} == {"create"}
+    assert plan["summary"]["create"] == len(plan["steps"]) > 25
+
+
+def test_rendered_files_are_objects_without_secrets(tmp_path: Path) -> None:
+    done = mcpctl("render", "--stack", "prod", "--output", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    bodies = [yaml.safe_load(path.read_text()) for path in (tmp_path / "out").glob("*.yaml")]
+    assert {"Deployment", "StatefulSet", "NetworkPolicy"} <= {body["kind"] for body in bodies}
+    assert "Secret" not in {body["kind"] for body in bodies}
+    assert "not in there, to be provided by you" in done.stderr
+    assert "Secret mcp-prod/redis-auth" in done.stderr
+
+
+def test_a_rendered_chart_is_a_chart(tmp_path: Path, helm: Path) -> None:
+    done = mcpctl("render", "--helm", "--output", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    linted = subprocess.run([helm, "lint", tmp_path / "out"], capture_output=True, text=True, check=False)
+    assert linted.returncode == 0, linted.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("preview", "--stack", "nope", "--offline"), "there is no stack 'nope'"),
+        (("down", "--allow-data-loss"), "--allow-data-loss needs --yes where nobody can be asked"),
+        (("up", "--engine", "pulumi"), "pulumi is not on PATH"),
+    ],
+)
+def test_a_wrong_command_is_one_line_and_exit_2(words: tuple[str, ...], message: str) -> None:
+    done = mcpctl(*words, path="/usr/bin:/bin")
+    assert done.returncode == 2
+    assert f"error: {message}" in done.stderr.replace("stack nope: ", "")
+    assert "Traceback" not in done.stderr
