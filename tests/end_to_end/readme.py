@@ -8,7 +8,7 @@ import shlex
 from tests.end_to_end.checkout import REPOSITORY
 
 NOT_RUN = {"down", "render"}
-"""`down` ends the platform that other tests use; `render` writes into the checkout and is tested elsewhere."""
+"""`down` ends the platform that other tests use; `render` writes into the checkout, and has its own tests."""
 
 
 def mcpctl_commands() -> list[list[str]]:
