@@ -18,6 +18,7 @@ from services.gateway.forward import Forwarder
 from services.gateway.guard import Guard
 from services.gateway.lists import Lists
 from services.gateway.metrics import FleetCollector, GatewayMetrics
+from services.gateway.names import Names, PlainNames, PrefixedNames
 from services.gateway.upstream import Upstreams
 from services.kit.asgi import Receive, Scope, Send, answer_lifespan, respond
 from services.kit.conventions import MCP_PATH
@@ -63,8 +64,9 @@ class GatewayApp:
 
     async def _start(self) -> None:
         self._upstreams = Upstreams(self._config.upstream)
-        self._lists = Lists(self._fleet, self._upstreams, self._metrics, self._config)
-        forwarder = Forwarder(self._fleet, self._upstreams, self._metrics)
+        names = names_of(self._config)
+        self._lists = Lists(self._fleet, self._upstreams, self._metrics, self._config, names)
+        forwarder = Forwarder(self._fleet, self._upstreams, self._metrics, names)
         self._mcp = McpEndpoint(self._guard, self._access, routes(forwarder, self._lists), self._metrics)
         self._discovering = asyncio.create_task(self._discover())
 
@@ -108,3 +110,8 @@ class GatewayApp:
         if path == CONFIG_PATH:
             return {"version": VERSION, **self._config.public()}
         return await self._lists.answer(Call(0, "tools/list", {}, {}, Era.STATELESS, principal))
+
+
+def names_of(config: GatewayConfig) -> Names:
+    """How the configuration wants callers to see servers' names."""
+    return PlainNames(config.servers[0].name) if config.names == "plain" else PrefixedNames()

@@ -167,6 +167,8 @@ class GatewayConfig(BaseSettings):
     ]
     discovery: Discovery | None = None
     servers: tuple[StaticServer, ...] = ()
+    names: Literal["prefixed", "plain"] = "prefixed"
+    """Plain: tools, prompts and resources are called as their server calls them; for a single server."""
     upstream: Upstream = Upstream()
     requests: Requests = Requests()
     lists: Lists = Lists()
@@ -203,6 +205,11 @@ class GatewayConfig(BaseSettings):
             )
         if (self.discovery is None) == (not self.servers):
             raise ValueError("exactly one of 'discovery' and 'servers' is needed")
+        if self.names == "plain" and len(self.servers) != 1:
+            raise ValueError(
+                "names: plain needs exactly one server, named in 'servers': several could offer the same "
+                "name; leave it at 'prefixed'"
+            )
         return self
 
     def public(self) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """tools/call, prompts/get and resources/read: found by the name's prefix, passed to that server, and back."""
 
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -11,25 +10,22 @@ from services.gateway.errors import INVALID_PARAMS, RpcError, UpstreamError
 from services.gateway.fleet import Fleet, Server
 from services.gateway.messages import DECODE_ERRORS, Incoming, RawObject, decode_text, raw
 from services.gateway.metrics import GatewayMetrics
-from services.gateway.names import qualify, split, split_uri
+from services.gateway.names import Names
 from services.gateway.questions import question
-from services.gateway.results import qualify_result
+from services.gateway.results import ResultQualifier
 from services.gateway.upstream import Question, Upstreams
 from services.kit.metrics import ErrorType
 
-_SPLIT: Final[dict[str, Callable[[str], tuple[str, str]]]] = {
-    "tools/call": split,
-    "prompts/get": split,
-    "resources/read": split_uri,
-}
 _KIND: Final = {"tools/call": "tool", "prompts/get": "prompt", "resources/read": "resource"}
 
 
 class Forwarder:
     """Sends calls to the server that they name."""
 
-    def __init__(self, fleet: Fleet, upstreams: Upstreams, metrics: GatewayMetrics) -> None:
+    def __init__(self, fleet: Fleet, upstreams: Upstreams, metrics: GatewayMetrics, names: Names) -> None:
         self._fleet = fleet
+        self._names = names
+        self._results = ResultQualifier(names)
         self._upstreams = upstreams
         self._metrics = metrics
 
@@ -48,7 +44,7 @@ class Forwarder:
             reply = await self._upstreams.ask(server, asked)
         result = _result(reply)
         try:
-            qualify_result(call.method, server.name, result)
+            self._results.qualify(call.method, server.name, result)
         except DECODE_ERRORS:
             raise UpstreamError(
                 server.name, ErrorType.BAD_RESPONSE, "answered with a result that isn't of its method's shape"
@@ -65,7 +61,8 @@ class Forwarder:
             raise RpcError(
                 INVALID_PARAMS, f"{call.method} needs the parameter {parameter!r} (text)"
             ) from None
-        server_name, name = _SPLIT[call.method](qualified)
+        split = self._names.split_uri if parameter == "uri" else self._names.split
+        server_name, name = split(qualified)
         server = self._fleet.get(server_name)
         if server is None or not name:
             shown = qualified[:200]
@@ -74,7 +71,7 @@ class Forwarder:
         return server, name
 
     async def _call_tool(self, server: Server, tool: str, asked: Question) -> Incoming:
-        qualified = qualify(server.name, tool)
+        qualified = self._names.qualify(server.name, tool)
         known = self._metrics.known_tools
         with self._metrics.tools.call(server.name, known.label(qualified, tool)) as measured:
             try:

@@ -13,7 +13,7 @@ from services.gateway.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError, 
 from services.gateway.fleet import Fleet, Server
 from services.gateway.messages import DECODE_ERRORS, RawObject, decode_objects, decode_text, raw
 from services.gateway.metrics import GatewayMetrics
-from services.gateway.names import qualify, qualify_uri
+from services.gateway.names import Names
 from services.gateway.questions import question
 from services.gateway.upstream import Upstreams
 from services.kit.conventions import MISSING_SERVERS_META
@@ -58,11 +58,17 @@ class Lists:
     """Answers the list methods."""
 
     def __init__(
-        self, fleet: Fleet, upstreams: Upstreams, metrics: GatewayMetrics, config: GatewayConfig
+        self,
+        fleet: Fleet,
+        upstreams: Upstreams,
+        metrics: GatewayMetrics,
+        config: GatewayConfig,
+        names: Names,
     ) -> None:
         self._fleet = fleet
         self._upstreams = upstreams
         self._metrics = metrics
+        self._names = names
         self._seconds = config.upstream.list_seconds
         self._max_ttl_ms = config.lists.max_ttl_ms
 
@@ -136,7 +142,7 @@ class Lists:
             if reply.error:
                 raise RpcError(reply.error.code, reply.error.message)
             assert isinstance(reply.result, dict)  # noqa: S101 - what isn't an error is a result
-            _add_page(part, server.name, reply.result, kind)
+            self._add_page(part, server.name, reply.result, kind)
             cursor = reply.result.get("nextCursor")
             if cursor is None or bytes(cursor) == b"null":
                 return
@@ -145,16 +151,15 @@ class Lists:
             seen.add(bytes(cursor))
         raise UpstreamError(server.name, ErrorType.BAD_RESPONSE, "answered with a list that doesn't end")
 
-
-def _add_page(part: Part, server: str, page: RawObject, kind: ListKind) -> None:
-    for item in decode_objects(page[kind.items]):
-        identity = decode_text(item[kind.key])
-        qualified = qualify_uri(server, identity) if kind.is_uri else qualify(server, identity)
-        item[kind.key] = raw(qualified)
-        part.items.setdefault(qualified, item)
-    ttl = _ttl_ms(page)
-    part.ttl_ms = ttl if part.ttl_ms is None else min(part.ttl_ms, ttl)
-    part.public = part.public and bytes(page.get("cacheScope", b"")) == b'"public"'
+    def _add_page(self, part: Part, server: str, page: RawObject, kind: ListKind) -> None:
+        qualify = self._names.qualify_uri if kind.is_uri else self._names.qualify
+        for item in decode_objects(page[kind.items]):
+            qualified = qualify(server, decode_text(item[kind.key]))
+            item[kind.key] = raw(qualified)
+            part.items.setdefault(qualified, item)
+        ttl = _ttl_ms(page)
+        part.ttl_ms = ttl if part.ttl_ms is None else min(part.ttl_ms, ttl)
+        part.public = part.public and bytes(page.get("cacheScope", b"")) == b'"public"'
 
 
 def _ttl_ms(page: RawObject) -> int:

@@ -1,7 +1,7 @@
 """How a server's name is woven into what callers see, and out again: stateless and reversible."""
 
 import re
-from typing import Final
+from typing import Final, Protocol
 
 from services.kit.conventions import SERVER_NAME_SEPARATOR
 
@@ -18,23 +18,69 @@ def is_server_name(name: str) -> bool:
     return _SERVER_NAME.fullmatch(name) is not None
 
 
-def qualify(server: str, name: str) -> str:
-    """`filesystem`, `read_file` → `filesystem__read_file`."""
-    return f"{server}{SERVER_NAME_SEPARATOR}{name}"
+class Names(Protocol):
+    """How servers' names are woven in and out; `split…` gives an empty server where none is named."""
+
+    def qualify(self, server: str, name: str) -> str:
+        """The caller's name for a tool or prompt of a server."""
+        ...
+
+    def split(self, qualified: str) -> tuple[str, str]:
+        """The server and its own name for a tool or prompt."""
+        ...
+
+    def qualify_uri(self, server: str, uri: str) -> str:
+        """The caller's URI for a server's resource."""
+        ...
+
+    def split_uri(self, qualified: str) -> tuple[str, str]:
+        """The server and its own URI for a resource."""
+        ...
 
 
-def split(qualified: str) -> tuple[str, str]:
-    """`filesystem__read_file` → `filesystem`, `read_file`; the server is empty where there is no prefix."""
-    server, separator, name = qualified.partition(SERVER_NAME_SEPARATOR)
-    return (server, name) if separator else ("", qualified)
+class PrefixedNames:
+    """Names that begin with their server's, so that servers can't collide."""
+
+    def qualify(self, server: str, name: str) -> str:
+        """`filesystem`, `read_file` → `filesystem__read_file`."""
+        return f"{server}{SERVER_NAME_SEPARATOR}{name}"
+
+    def split(self, qualified: str) -> tuple[str, str]:
+        """`filesystem__read_file` → `filesystem`, `read_file`."""
+        return _split(qualified, SERVER_NAME_SEPARATOR)
+
+    def qualify_uri(self, server: str, uri: str) -> str:
+        """`filesystem`, `file:///a.txt` → `filesystem+file:///a.txt`."""
+        return f"{server}{URI_SEPARATOR}{uri}"
+
+    def split_uri(self, qualified: str) -> tuple[str, str]:
+        """`filesystem+file:///a.txt` → `filesystem`, `file:///a.txt`."""
+        return _split(qualified, URI_SEPARATOR)
 
 
-def qualify_uri(server: str, uri: str) -> str:
-    """`filesystem`, `file:///a.txt` → `filesystem+file:///a.txt`."""
-    return f"{server}{URI_SEPARATOR}{uri}"
+class PlainNames:
+    """Names as the one and only server has them."""
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+
+    def qualify(self, server: str, name: str) -> str:  # noqa: ARG002 - it is the only one
+        """The name itself."""
+        return name
+
+    def split(self, qualified: str) -> tuple[str, str]:
+        """The only server, and the name itself."""
+        return self._server, qualified
+
+    def qualify_uri(self, server: str, uri: str) -> str:  # noqa: ARG002 - as above
+        """The URI itself."""
+        return uri
+
+    def split_uri(self, qualified: str) -> tuple[str, str]:
+        """The only server, and the URI itself."""
+        return self._server, qualified
 
 
-def split_uri(qualified: str) -> tuple[str, str]:
-    """`filesystem+file:///a.txt` → `filesystem`, `file:///a.txt`; the server is empty without a prefix."""
-    server, separator, uri = qualified.partition(URI_SEPARATOR)
-    return (server, uri) if separator else ("", qualified)
+def _split(qualified: str, separator: str) -> tuple[str, str]:
+    server, found, name = qualified.partition(separator)
+    return (server, name) if found else ("", qualified)

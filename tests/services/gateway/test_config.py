@@ -68,6 +68,14 @@ def load(file: Path, **changes: Any) -> Any:
             "servers.0.urls.0 = 'ftp://x': must be an absolute",
         ),
         ({"servers": GOOD["servers"] * 2}, "'files' is there twice"),
+        (
+            {"names": "plain", "servers": [*GOOD["servers"], {"name": "b", "urls": ["http://x/mcp"]}]},
+            "names: plain needs exactly one server",
+        ),
+        (
+            {"names": "plain", "servers": [], "discovery": {"kubernetes": {"namespace": "x"}}},
+            "names: plain needs exactly one server",
+        ),
         ({"upstream": {"timeout_seconds": 0}}, "upstream.timeout_seconds = 0: must be greater than 0"),
         ({"log_level": "loud"}, "log_level = 'loud': must be 'debug', 'info', 'warning' or 'error'"),
     ],

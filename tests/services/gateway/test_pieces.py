@@ -13,7 +13,7 @@ from services.gateway import sse
 from services.gateway.discovery.endpoint_slices import EndpointSlice, fleet_of
 from services.gateway.fleet import Fleet, Server
 from services.gateway.header_value import decode_value, encode_value
-from services.gateway.names import is_server_name, qualify, qualify_uri, split, split_uri
+from services.gateway.names import PlainNames, PrefixedNames, is_server_name
 
 SERVER_NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 
@@ -21,8 +21,9 @@ SERVER_NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 @given(SERVER_NAMES, st.text())
 def test_qualifying_is_reversible(server: str, name: str) -> None:
     assert is_server_name(server)
-    assert split(qualify(server, name)) == (server, name)
-    assert split_uri(qualify_uri(server, name)) == (server, name)
+    for names in (PrefixedNames(), PlainNames(server)):
+        assert names.split(names.qualify(server, name)) == (server, name)
+        assert names.split_uri(names.qualify_uri(server, name)) == (server, name)
 
 
 @pytest.mark.parametrize("name", ["", "A", "a_b", "a__b", "-a", "a-", "1a", "a.b", "a+b", "a" * 64, "a\n"])
