@@ -28,7 +28,7 @@ SERVER_NAME_SEPARATOR: Final = "__"
 """Between a server's name and a tool's or prompt's own: `filesystem__read_file`."""
 
 MISSING_SERVERS_META: Final = "dev.mcp-platform/missingServers"
-"""Key in the `_meta` of the gateway's lists: an object of server name → why its part of the list isn't there."""
+"""Key in the `_meta` of the gateway's lists: an object of server name → why its part is missing."""
 
 RUN_AS_USER: Final = 10001
 """User and group id of every service process."""
