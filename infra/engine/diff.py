@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -38,21 +37,26 @@ class Change:
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
     """The fields in which two versions differ; a Secret's values are compared, never shown."""
-    return tuple(_compare(_comparable(old), _comparable(new), ""))
+    found = tuple(_compare(_comparable(old), _comparable(new), ""))
+    return tuple(map(_hidden, found)) if old["kind"] == "Secret" else found
 
 
 def _comparable(body: Mapping[str, Any]) -> dict[str, Data]:
     kept = {key: value for key, value in body.items() if key != "status"}
     kept["metadata"] = {key: value for key, value in body["metadata"].items() if key not in _SERVER_FIELDS}
-    if body["kind"] == "Secret":
-        for section in ("data", "stringData"):
-            if section in kept:
-                kept[section] = {key: _fingerprint(value) for key, value in kept[section].items()}
     return kept
 
 
-def _fingerprint(value: Data) -> str:
-    return f"(secret {hashlib.sha256(json.dumps(value).encode()).hexdigest()[:6]})"
+def _hidden(change: Change) -> Change:
+    """Without values, if they are a Secret's."""
+    if not change.path.startswith(("data", "stringData")):
+        return change
+    old, new = change.old, change.new
+    return Change(
+        change.path,
+        ABSENT if old == ABSENT else "(secret)",
+        ABSENT if new == ABSENT else "(another secret)",
+    )
 
 
 def _compare(old: Data, new: Data, path: str) -> Iterator[Change]:

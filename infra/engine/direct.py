@@ -22,7 +22,7 @@ from infra.engine.helm import GOOD, RELEASE
 from infra.engine.images_in_use import images_in_use
 from infra.engine.kubectl import Kubectl
 from infra.engine.lease import held
-from infra.engine.manifest import Manifest, manifests, plain
+from infra.engine.manifest import Manifest, manifests
 from infra.engine.plan import Action, Plan
 from infra.engine.project import load
 from infra.engine.record import REPOSITORY, record
@@ -118,7 +118,8 @@ def up(options: Options, step: Step) -> Plan:
     specs = image_specs(graph, project=options.project)
     with step("reach the cluster") as report:
         kubectl = _reach(target, report)
-        kubectl.apply([plain(item.body) for item in objects if item.kind == "Namespace"])
+        namespaces = [item for item in objects if item.kind == "Namespace"]
+        kubectl.apply([plan.applied_body(item, target.namespace) for item in namespaces])
     with held(kubectl, target.namespace):
         with step("build the images") as report:
             build(specs, load_into=target.cluster, report=report)
@@ -170,7 +171,8 @@ def _release(release: Release, objects: Sequence[Manifest], options: Options, re
             f"stack {options.stack}: {names} left the program, and with it the data; nothing was released",
             hint="put it back into the program, or run `mcpctl up --allow-data-loss`",
         )
-    release.kubectl.apply([plain(item.body) for item in objects if item.is_secret])
+    secrets = [item for item in objects if item.is_secret]
+    release.kubectl.apply([plan.applied_body(item, release.helm.namespace) for item in secrets])
     inside = [item for item in objects if not plan.is_outside(item)]
     with tempfile.TemporaryDirectory(prefix="mcp-platform-chart-") as folder:
         content = write_chart(inside, Path(folder), name=RELEASE, description=f"stack {options.stack}")
@@ -179,10 +181,14 @@ def _release(release: Release, objects: Sequence[Manifest], options: Options, re
         if unchanged and todo.clean:
             report("nothing changed; waiting until everything is ready")
             release.await_ready(timeout=options.timeout)
-            return todo
-        report(f"releasing {len(inside)} objects")
-        release.upgrade(Path(folder), timeout=options.timeout)
-    gone = {(step.kind, step.namespace, step.name) for step in todo.steps if step.action is Action.DELETE}
+        else:
+            report(f"releasing {len(inside)} objects")
+            release.upgrade(Path(folder), timeout=options.timeout)
+    gone = {
+        (step.kind, step.namespace, step.name)
+        for step in todo.steps
+        if step.action is Action.DELETE or (step.is_left_secret and options.allow_data_loss)
+    }
     release.prune((body for body in released if plan.identity(body) in gone), timeout=options.timeout)
     return todo
 

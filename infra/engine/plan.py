@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from infra.engine import helm
 from infra.engine.diff import Change, changes
@@ -42,6 +42,11 @@ class Step:
     changes: tuple[Change, ...] = ()
     note: str = ""
     loses_data: bool = False
+
+    @property
+    def is_left_secret(self) -> bool:
+        """Whether it is a Secret that left the program, and is only deleted with permission."""
+        return self.action is Action.KEEP and self.kind == "Secret"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,9 @@ def offline(stack: str, objects: Sequence[Manifest]) -> Plan:
     return Plan(stack, "", tuple(_step(Action.CREATE, item) for item in objects))
 
 
+MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+
+
 def against(
     kubectl: Kubectl,
     stack: str,
@@ -96,7 +104,7 @@ def against(
         kubectl: The cluster.
         stack: The stack's name.
         objects: The program's objects.
-        released: The objects that releases have left.
+        released: The objects that earlier deployments may have left.
         namespace: Where the release is.
 
     Raises:
@@ -130,11 +138,11 @@ def is_outside(item: Manifest) -> bool:
 
 
 def applied_body(item: Manifest, namespace: str) -> dict[str, Any]:
-    """An object as it is sent to the server, with the marks of ownership that Helm adds."""
+    """An object as it is sent to the server, with the marks of ownership that Helm or we add."""
     body = plain(item.body)
     if is_outside(item):
-        return body
-    body = labelled(body, {"app.kubernetes.io/managed-by": "Helm"})
+        return labelled(body, {MANAGED_BY: MANAGER})
+    body = labelled(body, {MANAGED_BY: "Helm"})
     return annotated(body, _owner(namespace) | (KEEP if item.keep else {}))
 
 
@@ -144,8 +152,12 @@ def _owner(namespace: str) -> dict[str, str]:
 
 
 def _is_owned(live: Mapping[str, Any] | None, namespace: str) -> bool:
-    """Whether an object is there and of this release; what somebody else made is never deleted."""
-    return live is not None and _owner(namespace).items() <= live["metadata"].get("annotations", {}).items()
+    """Whether an object is there and this stack's; what somebody else made is never deleted."""
+    if live is None:
+        return False
+    metadata = live["metadata"]
+    applied = metadata.get("labels", {}).get(MANAGED_BY) == MANAGER
+    return applied or _owner(namespace).items() <= metadata.get("annotations", {}).items()
 
 
 def _stub(item: Manifest) -> dict[str, Any]:
@@ -173,7 +185,7 @@ def _compared(item: Manifest, live: Mapping[str, Any] | None, outcome: Mapping[s
 
 
 def _gone(objects: Sequence[Manifest], released: Sequence[Mapping[str, Any]]) -> list[Step]:
-    """What was released before and is no longer in the program, in reverse order of creation."""
+    """What was deployed before and is no longer in the program, in reverse order of creation."""
     wanted = {_key(item) for item in objects}
     steps = [_gone_step(body) for body in released if key_of(body) not in wanted]
     return steps[::-1]
@@ -181,6 +193,10 @@ def _gone(objects: Sequence[Manifest], released: Sequence[Mapping[str, Any]]) ->
 
 def _gone_step(body: Mapping[str, Any]) -> Step:
     kind, namespace, name = identity(body)
+    if kind == "Secret":
+        return Step(
+            Action.KEEP, kind, namespace, name, note="left the program; `--allow-data-loss` deletes it"
+        )
     if holds_volumes(body):
         note = "with its data; needs `--allow-data-loss`"
         return Step(Action.DELETE, kind, namespace, name, note=note, loses_data=True)

@@ -11,8 +11,8 @@ from typing import Any, Final
 from infra.cluster import Report
 from infra.engine.diagnosis import not_ready
 from infra.engine.helm import GOOD, PENDING, Helm, Revision
-from infra.engine.kubectl import Kubectl, key_of, last_line
-from infra.engine.plan import holds_volumes
+from infra.engine.kubectl import MANAGER, Kubectl, key_of, last_line
+from infra.engine.plan import MANAGED_BY, holds_volumes
 from infra.engine.process import Result
 from infra.engine.readiness import Watch, wait
 from infra.errors import PlatformError
@@ -35,8 +35,13 @@ class Release:
         return next((item for item in reversed(self.helm.history()) if item.status in GOOD), None)
 
     def objects(self) -> list[dict[str, Any]]:
-        """What releases may have left: the objects of the last good revision and of failed later ones."""
-        found: dict[tuple[str, ...], dict[str, Any]] = {}
+        """What may be there of earlier deployments.
+
+        The objects of the last good revision and of failed later ones, and the Secrets that were applied.
+        """
+        ours = f"--selector={MANAGED_BY}={MANAGER}"
+        secrets = self.kubectl.list("secrets", self.helm.namespace, ours)
+        found = {key_of(body): body for body in secrets}
         for revision in reversed(self.helm.history()):
             for body in self.helm.objects(revision.number):
                 found.setdefault(key_of(body), body)
@@ -85,7 +90,7 @@ class Release:
 
     def remove(self, *, timeout: float) -> None:
         """Uninstall the release and stop what Helm keeps; volumes stay, for the next release to adopt."""
-        kept = [body for body in self.objects() if body["kind"] != "PersistentVolumeClaim"]
+        kept = [body for body in self.objects() if body["kind"] not in {"PersistentVolumeClaim", "Secret"}]
         self.helm.uninstall(timeout=timeout)
         self._delete(kept, timeout)
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from infra.cluster import silent
 from infra.engine import generated, lease
 from infra.engine.diagnosis import NotReadyError
 from infra.engine.plan import Action
+from infra.engine.readiness import Watch, wait
 from infra.errors import PlatformError
 from tests.engine.stack import BROKEN, Stack, done, end, eventually
 
@@ -96,6 +98,9 @@ def test_a_pod_that_never_becomes_ready_is_told_with_its_events_and_up_goes_on(s
     assert "pod store-0: ErrImageNeverPull in container main" in told
     assert "event: ErrImageNeverPull" in told
     assert stack.latest.status == "failed"
+    impatient = Watch(stack.kubectl, stack.target.namespace, silent, patience=0)
+    assert impatient(), "a pod has just been found stuck"
+    assert not wait(impatient, timeout=30), "waiting for a stuck pod is given up"
 
     stack.up(store=True)
     assert stack.latest.status == "deployed"
@@ -149,6 +154,17 @@ def test_a_volume_is_not_deleted_without_permission(stack: Stack, kind: str, con
     eventually(lambda: stack.names("persistentvolumeclaims") == [])
     assert "store" not in stack.names("statefulsets")
     assert "user" not in stack.names("deployments")
+
+
+def test_a_secret_that_left_the_program_is_only_deleted_with_permission(stack: Stack) -> None:
+    stack.up(token=True)
+    kept = stack.up()
+    assert done(kept) == {"Secret token": Action.KEEP}
+    assert kept.clean
+    assert "token" in stack.names("secrets")
+    stack.up(allow_data_loss=True)
+    assert "token" not in stack.names("secrets")
+    assert {"auth", generated.NAME} <= set(stack.names("secrets"))
 
 
 def test_down_keeps_data_and_the_next_up_finds_it(stack: Stack) -> None:

@@ -60,6 +60,8 @@ k8s.apps.v1.Deployment(
 )
 if config.get_bool("extra"):
     k8s.core.v1.ConfigMap("extra", metadata=named("extra"), data={"a": "b"}, opts=options)
+if config.get_bool("token"):
+    k8s.core.v1.Secret("token", metadata=named("token"), string_data={"token": "t"}, opts=options)
 if config.get_bool("claim"):
     k8s.core.v1.PersistentVolumeClaim("claim", metadata=named("claim"), spec=claim, opts=options)
     source = k8s.core.v1.PersistentVolumeClaimVolumeSourceArgs(claim_name="claim")
