@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib.metadata import version as version_of
 from typing import Annotated
@@ -60,6 +61,8 @@ def _options(
 
 def main() -> None:
     """Run mcpctl; a failure that the user can act on is printed as one line and a hint."""
+    # A cancelled CI job sends SIGTERM; what runs below us must then be ended as it is on Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except PlatformError as error:
