@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from services.gateway.access import trust_of
 from services.gateway.app import SERVICE, GatewayApp
-from services.gateway.config import ENV_PREFIX, GatewayConfig
+from services.gateway.authorization import PolicyError, load_policy
+from services.gateway.config import ENV_PREFIX, Auth, GatewayConfig
 from services.gateway.config_file import ConfigError, load_config
 from services.gateway.discovery import DiscoveryError
 from services.kit.health import Health
@@ -31,12 +33,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         config = load_config(options.config)
         if options.check:
+            check(config)
             print(f"{options.config}: ok")
             return
         run(config)
-    except (ConfigError, DiscoveryError, KeyFileError, ServeError) as error:
+    except (ConfigError, DiscoveryError, KeyFileError, PolicyError, ServeError) as error:
         print(f"mcp-gateway: {error}", file=sys.stderr)
         raise SystemExit(USAGE_ERROR) from None
+
+
+def check(config: GatewayConfig) -> None:
+    """Read what the configuration refers to, too.
+
+    Raises:
+        PolicyError: the policy can't be used.
+    """
+    if config.authorization is not None:
+        auth = config.auth if isinstance(config.auth, Auth) else None
+        load_policy(config.authorization.policy_file, trust_of(auth))
 
 
 def run(config: GatewayConfig) -> None:
@@ -45,6 +59,7 @@ def run(config: GatewayConfig) -> None:
     Raises:
         DiscoveryError: discovery can't begin here.
         KeyFileError: an issuer's key can't be used.
+        PolicyError: the policy can't be used.
         ServeError: an address can't be listened on.
     """
     configure_logging(SERVICE, config.log_level)

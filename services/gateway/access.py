@@ -1,8 +1,10 @@
 """Who may ask what: bearer tokens in, challenges out (RFC 6750, RFC 9728)."""
 
+from collections.abc import Collection
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from services.gateway.authorization import UNRESTRICTED, PolicyFile, Trust, View
 from services.gateway.config import Auth
 from services.gateway.errors import FORBIDDEN, UNAUTHORIZED, HttpRefusal
 from services.kit.tokens import IssuerKey, Principal, Refusal, TokenRefusedError, TokenVerifier
@@ -16,27 +18,41 @@ ANYBODY: Final = Principal("anonymous", "", frozenset(ALL_SCOPES), float("inf"))
 """Who calls where `auth: none` lets this machine in."""
 
 
-class Access:
-    """Authentication and scopes; without `auth` everybody may do everything."""
+def trust_of(auth: Auth | None) -> Trust:
+    """What a policy may refer to under this configuration."""
+    if auth is None:
+        return Trust(frozenset(), frozenset())
+    return Trust(frozenset(it.issuer for it in auth.issuers), frozenset(auth.group_claims))
 
-    def __init__(self, auth: Auth | None) -> None:
+
+class Access:
+    """Authentication, scopes and policy; without `auth` everybody has every scope."""
+
+    def __init__(self, auth: Auth | None, policy: PolicyFile | None = None) -> None:
         """Read the issuers' keys.
 
         Raises:
             KeyFileError: one can't be used.
         """
         self._auth = auth
+        self._policy = policy
         self._verifier: TokenVerifier | None = None
         if auth is not None:
             keys = [IssuerKey.from_file(it.issuer, it.public_key_file) for it in auth.issuers]
-            self._verifier = TokenVerifier(keys, audience=auth.audience)
+            self._verifier = TokenVerifier(keys, audience=auth.audience, group_claims=auth.group_claims)
 
-    def authenticate(self, authorization: bytes | None) -> Principal:
-        """Who the Authorization header says is calling.
+    def admit(self, authorization: bytes | None) -> tuple[Principal, View]:
+        """Who the Authorization header says is calling, with all their scopes, and what there is for them.
 
         Raises:
             HttpRefusal: 401 with a challenge.
         """
+        principal = self._authenticate(authorization)
+        if self._policy is None:
+            return principal, UNRESTRICTED
+        return self._policy.rulebook.enter(principal)
+
+    def _authenticate(self, authorization: bytes | None) -> Principal:
         if self._verifier is None:
             return ANYBODY
         scheme, _, token = (authorization or b"").decode("latin-1").partition(" ")
@@ -49,15 +65,15 @@ class Access:
         except TokenRefusedError as error:
             raise self._unauthorized(error.reason, str(error)) from None
 
-    def require(self, principal: Principal, scope: str) -> None:
-        """Let `principal` pass if its token has `scope`.
+    def require(self, principal: Principal, scopes: Collection[str]) -> None:
+        """Let `principal` pass if it has all of `scopes`.
 
         Raises:
-            HttpRefusal: 403 that names the scope, so that the client can ask for it.
+            HttpRefusal: 403 that names all of them, so that the client can ask for a token at once.
         """
-        if scope not in principal.scopes:
-            challenge = self._challenge(error="insufficient_scope", scope=scope)
-            message = f"the token lacks the scope {scope}"
+        if missing := sorted(set(scopes) - principal.scopes):
+            message = f"the token lacks the scope {' '.join(missing)}"
+            challenge = self._challenge(error="insufficient_scope", scope=" ".join(sorted(scopes)))
             raise HttpRefusal(403, message, reason="scope", code=FORBIDDEN, headers=(challenge,))
 
     @property
@@ -82,10 +98,14 @@ class Access:
         return HttpRefusal(401, message, reason=f"token_{reason}", code=UNAUTHORIZED, headers=(challenge,))
 
     def _challenge(self, **parameters: str) -> tuple[bytes, bytes]:
-        assert self._auth is not None  # noqa: S101 - without `auth` nobody is challenged
-        audience = urlsplit(self._auth.audience)
-        # RFC 9728 §3.1: the well-known path goes between host and path of the resource.
-        metadata = f"{audience.scheme}://{audience.netloc}{METADATA_PATH}{audience.path.rstrip('/')}"
-        shown = {"resource_metadata": metadata, **parameters}
+        shown = {**self._metadata_url(), **parameters}
         text = ", ".join(f'{name}="{value}"' for name, value in shown.items())
         return b"www-authenticate", f"Bearer {text}".encode()
+
+    def _metadata_url(self) -> dict[str, str]:
+        if self._auth is None:
+            return {}  # `auth: none`, and the policy asks for scopes that nobody can get
+        audience = urlsplit(self._auth.audience)
+        # RFC 9728 §3.1: the well-known path goes between host and path of the resource.
+        path = f"{METADATA_PATH}{audience.path.rstrip('/')}"
+        return {"resource_metadata": f"{audience.scheme}://{audience.netloc}{path}"}

@@ -6,7 +6,8 @@ from typing import Any, Final
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from services.gateway.access import METADATA_PATH, READ_SCOPE, Access
+from services.gateway.access import METADATA_PATH, READ_SCOPE, Access, trust_of
+from services.gateway.authorization import PolicyFile
 from services.gateway.call import Call, Era
 from services.gateway.config import Auth, GatewayConfig
 from services.gateway.discovery import Discovery, discovery_for
@@ -19,6 +20,8 @@ from services.gateway.guard import Guard
 from services.gateway.lists import Lists
 from services.gateway.metrics import FleetCollector, GatewayMetrics
 from services.gateway.names import Names, PlainNames, PrefixedNames
+from services.gateway.permission import Permission
+from services.gateway.targets import Targets
 from services.gateway.upstream import Upstreams
 from services.kit.asgi import Receive, Scope, Send, answer_lifespan, respond
 from services.kit.conventions import MCP_PATH
@@ -42,6 +45,7 @@ class GatewayApp:
         Raises:
             DiscoveryError: discovery can't begin here.
             KeyFileError: an issuer's key can't be used.
+            PolicyError: the policy can't be used.
         """
         self._config = config
         self._health = health
@@ -49,7 +53,9 @@ class GatewayApp:
         self._fleet = Fleet(config.upstream.connections_per_server)
         registry.register(FleetCollector(self._fleet))
         self._guard = Guard(config)
-        self._access = Access(config.auth if isinstance(config.auth, Auth) else None)
+        auth = config.auth if isinstance(config.auth, Auth) else None
+        self._policy = self._read_policy(auth)
+        self._access = Access(auth, self._policy)
         self._discovery: Discovery = discovery_for(config, self._fleet, self._metrics)
         health.add_check("discovery", self._discovery.problem)
 
@@ -62,17 +68,33 @@ class GatewayApp:
         else:
             await self._page(scope, send)
 
+    def _read_policy(self, auth: Auth | None) -> PolicyFile | None:
+        settings = self._config.authorization
+        if settings is None:
+            return None
+        return PolicyFile(
+            settings.policy_file,
+            trust_of(auth),
+            seconds=settings.reload_seconds,
+            reloads=self._metrics.policy_reloads,
+        )
+
     async def _start(self) -> None:
         self._upstreams = Upstreams(self._config.upstream)
         names = names_of(self._config)
         self._lists = Lists(self._fleet, self._upstreams, self._metrics, self._config, names)
         forwarder = Forwarder(self._fleet, self._upstreams, self._metrics, names)
-        self._mcp = McpEndpoint(self._guard, self._access, routes(forwarder, self._lists), self._metrics)
-        self._discovering = asyncio.create_task(self._discover())
+        permission = Permission(self._access, Targets(names), self._metrics)
+        table = routes(forwarder, self._lists)
+        self._mcp = McpEndpoint(self._guard, self._access, permission, table, self._metrics)
+        self._tasks = [asyncio.create_task(self._discover())]
+        if self._policy is not None:
+            self._tasks.append(asyncio.create_task(self._policy.watch()))
 
     async def _stop(self) -> None:
-        self._discovering.cancel()
-        await asyncio.gather(self._discovering, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._upstreams.close()
 
     async def _discover(self) -> None:
@@ -105,11 +127,11 @@ class GatewayApp:
         if scope["method"] != "GET":
             raise HttpRefusal(405, "only GET is served here", reason="method", headers=((b"allow", b"GET"),))
         headers = self._guard.headers(scope)
-        principal = self._access.authenticate(headers.get(b"authorization"))
-        self._access.require(principal, READ_SCOPE)
+        principal, view = self._access.admit(headers.get(b"authorization"))
+        self._access.require(principal, {READ_SCOPE})
         if path == CONFIG_PATH:
             return {"version": VERSION, **self._config.public()}
-        return await self._lists.answer(Call(0, "tools/list", {}, {}, Era.STATELESS, principal))
+        return await self._lists.answer(Call(0, "tools/list", {}, {}, Era.STATELESS, principal, view))
 
 
 def names_of(config: GatewayConfig) -> Names:

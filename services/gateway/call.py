@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from services.gateway.authorization import View
 from services.gateway.messages import RawObject, RequestId
 from services.gateway.upstream import OnEvent
 from services.kit.tokens import Principal
@@ -25,6 +26,8 @@ class Call:
     meta: RawObject
     era: Era
     principal: Principal
+    view: View
+    """What the policy lets the principal see."""
     headers: dict[str, str] = field(default_factory=dict[str, str])
     """What goes to the server besides the protocol's own headers: the request's id and trace context, and the
     caller's `Mcp-Param-*` (parameters that it mirrored; the server checks them)."""

@@ -84,6 +84,8 @@ class Auth(Part):
 
     audience: HttpUrl
     issuers: Annotated[tuple[Issuer, ...], Field(min_length=1)]
+    group_claims: tuple[str, ...] = ("groups", "roles")
+    """Claims (text, or a list of it) that a policy may refer to."""
 
 
 class KubernetesDiscovery(Part):
@@ -145,6 +147,15 @@ class Lists(Part):
     """A list covers servers that come and go, so it is never called fresh for longer than this."""
 
 
+class Authorization(Part):
+    """Who may use what."""
+
+    policy_file: Path
+    """See services/gateway/authorization/model.py. Without one, scopes alone decide."""
+    reload_seconds: Seconds = 2
+    """How often it is looked whether the file has changed."""
+
+
 def _kind_of_auth(value: object) -> str:
     return NO_AUTH if isinstance(value, str) else "tokens"
 
@@ -165,6 +176,7 @@ class GatewayConfig(BaseSettings):
         Annotated[Literal["none"], Tag(NO_AUTH)] | Annotated[Auth, Tag("tokens")],
         Discriminator(_kind_of_auth),
     ]
+    authorization: Authorization | None = None
     discovery: Discovery | None = None
     servers: tuple[StaticServer, ...] = ()
     names: Literal["prefixed", "plain"] = "prefixed"

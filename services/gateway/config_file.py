@@ -31,7 +31,7 @@ def load_config(path: Path) -> GatewayConfig:
     try:
         return GatewayConfig(**content)
     except ValidationError as error:
-        problems = [_problem(path, detail) for detail in _causes(error.errors())]
+        problems = [_problem(path, detail) for detail in causes(error.errors())]
         raise ConfigError("; ".join(problems)) from None
     except EnvironmentError_ as error:
         raise ConfigError(f"environment variables {ENV_PREFIX}…: {error}") from None
@@ -53,7 +53,7 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _causes(details: list[ErrorDetails]) -> list[ErrorDetails]:
+def causes(details: list[ErrorDetails]) -> list[ErrorDetails]:
     """Without "too short" of a list whose items are what is wrong."""
     locations = [detail["loc"] for detail in details]
     return [

@@ -13,6 +13,7 @@ import structlog
 
 from services.gateway.access import Access
 from services.gateway.answer import Answer
+from services.gateway.authorization import View
 from services.gateway.call import Call, Era
 from services.gateway.disconnect import CancelOnDisconnect
 from services.gateway.dispatch import Route, route_for
@@ -29,6 +30,7 @@ from services.gateway.messages import (
     result_bytes,
 )
 from services.gateway.metrics import GatewayMetrics
+from services.gateway.permission import Permission
 from services.kit.asgi import Receive, Scope, Send
 from services.kit.logs import bind_request, get_logger, trace_fields
 from services.kit.metrics import OTHER
@@ -58,10 +60,16 @@ class McpEndpoint:
     """Answers POSTs on `/mcp`."""
 
     def __init__(
-        self, guard: Guard, access: Access, table: Mapping[str, Route], metrics: GatewayMetrics
+        self,
+        guard: Guard,
+        access: Access,
+        permission: Permission,
+        table: Mapping[str, Route],
+        metrics: GatewayMetrics,
     ) -> None:
         self._guard = guard
         self._access = access
+        self._permission = permission
         self._table = table
         self._metrics = metrics
 
@@ -108,17 +116,16 @@ class McpEndpoint:
                 405, "only POST is served here", reason="method", headers=((b"allow", b"POST"),)
             )
         headers = self._guard.headers(scope)
-        principal = self._access.authenticate(headers.get(b"authorization"))
+        principal, view = self._access.admit(headers.get(b"authorization"))
         record.subject = principal.subject
         streams = takes_stream(headers)
         body = await self._guard.body(headers, receive)
-        call = self._read(body, headers, principal, record)
+        call = self._read(body, headers, principal, view, record)
         if call is None:
             await answer.finish(202, b"")
             return
         route = route_for(self._table, call.method, call.era)
-        if route.scope is not None:
-            self._access.require(principal, route.scope)
+        self._permission.check(call, route.scope)
         if streams:
             call.on_event = answer.event
         try:
@@ -129,7 +136,7 @@ class McpEndpoint:
             record.server, record.target = call.server, call.target
 
     def _read(
-        self, body: bytes, headers: dict[bytes, bytes], principal: Principal, record: Record
+        self, body: bytes, headers: dict[bytes, bytes], principal: Principal, view: View, record: Record
     ) -> Call | None:
         """The call that a body holds; None for a notification, of which none concerns us."""
         request = decode_request(body)
@@ -153,6 +160,7 @@ class McpEndpoint:
             meta=meta,
             era=era,
             principal=principal,
+            view=view,
             headers=passed,
         )
 

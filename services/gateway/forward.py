@@ -1,22 +1,19 @@
 """tools/call, prompts/get and resources/read: found by the name's prefix, passed to that server, and back."""
 
-from typing import Final
-
 import msgspec
 
 from services.gateway.call import Call
 from services.gateway.eras import NAMING_PARAMETER
-from services.gateway.errors import INVALID_PARAMS, RpcError, UpstreamError
+from services.gateway.errors import RpcError, UpstreamError
 from services.gateway.fleet import Fleet, Server
-from services.gateway.messages import DECODE_ERRORS, Incoming, RawObject, decode_text, raw
+from services.gateway.messages import DECODE_ERRORS, Incoming, RawObject, raw
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.names import Names
 from services.gateway.questions import question
 from services.gateway.results import ResultQualifier
+from services.gateway.targets import Targets
 from services.gateway.upstream import Question, Upstreams
 from services.kit.metrics import ErrorType
-
-_KIND: Final = {"tools/call": "tool", "prompts/get": "prompt", "resources/read": "resource"}
 
 
 class Forwarder:
@@ -26,6 +23,7 @@ class Forwarder:
         self._fleet = fleet
         self._names = names
         self._results = ResultQualifier(names)
+        self._targets = Targets(names)
         self._upstreams = upstreams
         self._metrics = metrics
 
@@ -35,9 +33,8 @@ class Forwarder:
         Raises:
             RpcError: the name is unknown, the server can't be asked, or it answered with an error.
         """
-        parameter = NAMING_PARAMETER[call.method]
-        server, name = self._find(call, parameter)
-        asked = question(call, {parameter: name}, name=name)
+        server, name = self._find(call)
+        asked = question(call, {NAMING_PARAMETER[call.method]: name}, name=name)
         if call.method == "tools/call":
             reply = await self._call_tool(server, name, asked)
         else:
@@ -54,21 +51,13 @@ class Forwarder:
             result.setdefault("cacheScope", raw("private"))
         return result
 
-    def _find(self, call: Call, parameter: str) -> tuple[Server, str]:
-        try:
-            qualified = decode_text(call.params[parameter])
-        except (KeyError, *DECODE_ERRORS):
-            raise RpcError(
-                INVALID_PARAMS, f"{call.method} needs the parameter {parameter!r} (text)"
-            ) from None
-        split = self._names.split_uri if parameter == "uri" else self._names.split
-        server_name, name = split(qualified)
-        server = self._fleet.get(server_name)
-        if server is None or not name:
-            shown = qualified[:200]
-            raise RpcError(INVALID_PARAMS, f"Unknown {_KIND[call.method]}: {shown}", {parameter: shown})
-        call.server, call.target = server.name, name
-        return server, name
+    def _find(self, call: Call) -> tuple[Server, str]:
+        target = self._targets.one(call.method, call.params)
+        server = self._fleet.get(target.server)
+        if server is None or not target.name:
+            raise target.unknown()
+        call.server, call.target = server.name, target.name
+        return server, target.name
 
     async def _call_tool(self, server: Server, tool: str, asked: Question) -> Incoming:
         qualified = self._names.qualify(server.name, tool)

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from services.gateway.authorization import Kind
 from services.gateway.call import Call
 from services.gateway.config import GatewayConfig
 from services.gateway.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError, UpstreamError
@@ -31,14 +32,14 @@ class ListKind:
     items: str
     key: str
     """The item's field that is its identity and gets the server's name."""
-    is_uri: bool
+    kind: Kind
 
 
 LISTS: Final = {
-    "tools/list": ListKind("tools", "name", is_uri=False),
-    "prompts/list": ListKind("prompts", "name", is_uri=False),
-    "resources/list": ListKind("resources", "uri", is_uri=True),
-    "resources/templates/list": ListKind("resourceTemplates", "uriTemplate", is_uri=True),
+    "tools/list": ListKind("tools", "name", Kind.TOOL),
+    "prompts/list": ListKind("prompts", "name", Kind.PROMPT),
+    "resources/list": ListKind("resources", "uri", Kind.RESOURCE),
+    "resources/templates/list": ListKind("resourceTemplates", "uriTemplate", Kind.RESOURCE),
 }
 
 
@@ -81,26 +82,32 @@ class Lists:
         if "cursor" in call.params and bytes(call.params["cursor"]) != b"null":
             raise RpcError(INVALID_PARAMS, "unknown cursor: this list has one page")
         kind = LISTS[call.method]
-        servers = list(self._fleet.servers.values())
+        servers = [server for server in self._fleet.servers.values() if call.view.sees(server.name)]
         parts = await asyncio.gather(*(self._part(server, call, kind) for server in servers))
         items: dict[str, RawObject] = {}
         missing: dict[str, str] = {}
         for server, part in zip(servers, parts, strict=True):
-            items |= part.items
+            items |= self._visible(call, kind, server.name, part)
             if part.problem is not None:
                 missing[server.name] = part.problem
                 self._metrics.missing.labels(server.name).inc()
         if kind.items == "tools":
             for name in items:
                 self._metrics.known_tools.admit(name)
-        return self._result(kind, items, parts, missing)
+        return self._result(kind, items, parts, missing, same_for_all=not call.view.restricted)
 
     def _result(
-        self, kind: ListKind, items: dict[str, RawObject], parts: list[Part], missing: dict[str, str]
+        self,
+        kind: ListKind,
+        items: dict[str, RawObject],
+        parts: list[Part],
+        missing: dict[str, str],
+        *,
+        same_for_all: bool,
     ) -> RawObject:
         # An incomplete list must not be kept: the missing server may be back at once.
         ttl = 0 if missing else min((part.ttl_ms or 0 for part in parts), default=0)
-        public = not missing and all(part.public for part in parts)
+        public = same_for_all and not missing and all(part.public for part in parts)
         result = {
             kind.items: raw([items[name] for name in sorted(items)]),
             "ttlMs": raw(min(ttl, self._max_ttl_ms)),
@@ -151,8 +158,19 @@ class Lists:
             seen.add(bytes(cursor))
         raise UpstreamError(server.name, ErrorType.BAD_RESPONSE, "answered with a list that doesn't end")
 
+    def _visible(self, call: Call, kind: ListKind, server: str, part: Part) -> dict[str, RawObject]:
+        """The items that are there for the caller, also those that need scopes which the caller can get."""
+        if not call.view.restricted:
+            return part.items
+        split = self._names.split_uri if kind.kind is Kind.RESOURCE else self._names.split
+        return {
+            qualified: item
+            for qualified, item in part.items.items()
+            if call.view.decide(kind.kind, server, split(qualified)[1]).allowed
+        }
+
     def _add_page(self, part: Part, server: str, page: RawObject, kind: ListKind) -> None:
-        qualify = self._names.qualify_uri if kind.is_uri else self._names.qualify
+        qualify = self._names.qualify_uri if kind.kind is Kind.RESOURCE else self._names.qualify
         for item in decode_objects(page[kind.items]):
             qualified = qualify(server, decode_text(item[kind.key]))
             item[kind.key] = raw(qualified)

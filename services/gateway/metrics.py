@@ -31,9 +31,15 @@ class GatewayMetrics:
             buckets=DURATION_BUCKETS,
         )
         self.violations = Counter(
-            "mcp_gateway_security_violations_total",
+            "mcp_security_violations_total",
             "Requests refused for who or what sent them.",
             ["reason"],
+            registry=registry,
+        )
+        self.policy_reloads = Counter(
+            "mcp_gateway_policy_reloads_total",
+            "Changes of the policy file that were taken over (loaded) or not (refused).",
+            ["outcome"],
             registry=registry,
         )
         self.missing = Counter(

@@ -6,7 +6,7 @@ key's type fixes the one algorithm that it may verify. So `alg: none` and a publ
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -65,6 +65,8 @@ class Principal:
     scopes: frozenset[str]
     expires_at: float
     """Unix time in seconds."""
+    claims: frozenset[tuple[str, str]] = frozenset()
+    """What the token says of the caller's groups: claim and value, for each value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,22 @@ class TokenVerifier:
     """Verifies tokens for one audience; remembers good ones for at most a minute."""
 
     def __init__(
-        self, keys: Iterable[IssuerKey], *, audience: str, now: Callable[[], float] = time.time
+        self,
+        keys: Iterable[IssuerKey],
+        *,
+        audience: str,
+        group_claims: Collection[str] = (),
+        now: Callable[[], float] = time.time,
     ) -> None:
+        """Prepare.
+
+        Args:
+            keys: whose tokens are accepted.
+            audience: what a token's `aud` must be or hold.
+            group_claims: the claims that become `Principal.claims`.
+            now: the clock for what is remembered.
+        """
+        self._group_claims = frozenset(group_claims)
         self._keys = tuple(keys)
         self._audience = audience
         self._now = now
@@ -146,7 +162,7 @@ class TokenVerifier:
         refused: TokenRefusedError | None = None
         for key in fitting:  # more than one while an issuer changes its key
             try:
-                return _principal(self._decode(token, key))
+                return _principal(self._decode(token, key), self._group_claims)
             except TokenRefusedError as error:
                 refused = error
                 if error.reason is not Refusal.SIGNATURE:
@@ -194,10 +210,25 @@ def _refusal(error: jwt.InvalidTokenError) -> TokenRefusedError:
             return TokenRefusedError(Refusal.MALFORMED, "the token can't be used")
 
 
-def _principal(claims: dict[str, Any]) -> Principal:
+def _principal(claims: dict[str, Any], group_claims: Collection[str]) -> Principal:
     subject, scope = claims["sub"], claims.get("scope", "")
     if not isinstance(subject, str) or not subject:
         raise TokenRefusedError(Refusal.CLAIMS, "the token's claim 'sub' must be text")
     if not isinstance(scope, str):
         raise TokenRefusedError(Refusal.CLAIMS, "the token's claim 'scope' must be text")
-    return Principal(subject, str(claims["iss"]), frozenset(scope.split()), float(claims["exp"]))
+    return Principal(
+        subject=subject,
+        issuer=str(claims["iss"]),
+        scopes=frozenset(scope.split()),
+        expires_at=float(claims["exp"]),
+        claims=frozenset(
+            (claim, value) for claim in group_claims for value in _values(claims.get(claim)) if value
+        ),
+    )
+
+
+def _values(claim: object) -> list[str]:
+    """The texts of a claim that is text or a list of texts; whatever else is in it proves nothing."""
+    if isinstance(claim, str):
+        return [claim]
+    return [value for value in claim if isinstance(value, str)] if isinstance(claim, list) else []

@@ -135,7 +135,7 @@ def test_scopes(guarded: Gateway, tokens: Tokens) -> None:
 
 
 def test_refusals_are_counted(guarded: Gateway, tokens: Tokens) -> None:
-    series = 'mcp_gateway_security_violations_total{reason="token_expired"}'
+    series = 'mcp_security_violations_total{reason="token_expired"}'
     before = guarded.metric(series)
     guarded.mcp("tools/list", **bearer(tokens.make(exp=int(time.time()) - 60)))
     assert guarded.metric(series) == before + 1

@@ -39,7 +39,7 @@ def load(file: Path, **changes: Any) -> Any:
         ({"listen": {"prot": 1}}, "listen.prot is not a setting; allowed: host, ops_port, port"),
         (
             {"lisen": {}},
-            "lisen is not a setting; allowed: auth, discovery, drain_seconds, listen, lists, log_level,",
+            "lisen is not a setting; allowed: auth, authorization, discovery, drain_seconds, listen, lists,",
         ),
         ({"listen": {"port": 70000}}, "listen.port = 70000: must be less than or equal to 65535"),
         ({"listen": {"port": "many"}}, "listen.port = 'many': must be a valid integer"),
@@ -52,7 +52,10 @@ def load(file: Path, **changes: Any) -> Any:
             "auth.audience = 'gateway': must be an absolute http(s) URL",
         ),
         ({"auth": {**TOKENS, "issuers": []}}, "auth.issuers = []: "),
-        ({"auth": {**TOKENS, "secret": 1}}, "auth.secret is not a setting; allowed: audience, issuers"),
+        (
+            {"auth": {**TOKENS, "secret": 1}},
+            "auth.secret is not a setting; allowed: audience, group_claims, issuers",
+        ),
         (
             {"auth": {"audience": "https://a/mcp", "issuers": [{"issuer": "https://i"}]}},
             "auth.issuers.0.public_key_file is missing",
