@@ -13,7 +13,7 @@ from infra.naming import PROJECT
 from infra.settings.model import Settings
 from infra.settings.problems import HIDDEN, line, lines, suggestion
 
-_HINT: Final = "Nothing was changed. Correct Pulumi.{stack}.yaml; infra/settings/ describes every key."
+_HINT: Final = "Nothing was changed. Correct Pulumi.{stack}.yaml; docs/settings.md describes every key."
 
 
 def parse(stack: str, configured: Mapping[str, Any], secret: frozenset[str] = frozenset()) -> Settings:

@@ -168,6 +168,8 @@ class Gateway(Scaled):
     """Values of the Host header that requests may have; any when left out."""
     allowed_origins: tuple[Url, ...] = ()
     """Web pages that browsers may call from; none when left out."""
+    policy_file: Text | None = None
+    """Path, from the project, of the policy that says who may use what; scopes alone decide when left out."""
     log_level: LogLevel = "info"
     resources: Resources = Resources()
 
