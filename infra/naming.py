@@ -13,10 +13,13 @@ PROJECT: Final = "mcp-platform"
 GATEWAY: Final = "gateway"
 REDIS: Final = "redis"
 POSTGRES: Final = "postgres"
+GATEWAY_POLICY: Final = "gateway-policy"
 TOKEN_ISSUER: Final = "token-issuer"  # noqa: S105 - an object's name, not a token
 ISSUER_KEYS: Final = "gateway-issuer-keys"
 
-RESERVED: Final = frozenset({GATEWAY, REDIS, POSTGRES, TOKEN_ISSUER, ISSUER_KEYS, PROJECT, "default"})
+RESERVED: Final = frozenset(
+    {GATEWAY, GATEWAY_POLICY, REDIS, POSTGRES, TOKEN_ISSUER, ISSUER_KEYS, PROJECT, "default"}
+)
 """Object names that a tool server must not take."""
 
 DNS_LABEL: Final = r"[a-z]([-a-z0-9]*[a-z0-9])?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import pulumi
@@ -14,15 +15,21 @@ from pulumi_kubernetes.rbac.v1 import PolicyRuleArgs
 from infra.components.mounts import Files, api_access, files
 from infra.components.token_issuer import TokenIssuer, TokenIssuerArgs
 from infra.components.workload import Exposure, Workload, WorkloadArgs
+from infra.errors import PlatformError
 from infra.hashing import config_hash
 from infra.labels import labels
-from infra.naming import ISSUER_KEYS, TOKEN_ISSUER, Stack, dev_issuer
+from infra.naming import GATEWAY_POLICY, ISSUER_KEYS, TOKEN_ISSUER, Stack, dev_issuer
 from infra.settings import workloads as settings
 from infra.settings.groups import DEV_ISSUER_NAME, Auth
 from services.kit.conventions import MCP_PORT, OPS_PORT
 
 CONFIG_PATH: Final = "/etc/mcp-gateway"
 
+POLICY_PATH: Final = "/etc/mcp-gateway-policy"
+"""Not below CONFIG_PATH: the policy changes in running pods, the configuration with new ones."""
+
+_PROJECT: Final = Path(__file__).resolve().parents[2]
+_POLICY_FILE: Final = "policy.yaml"
 _CONFIG_FILE: Final = "config.yaml"
 _DEV_KEY: Final = f"{DEV_ISSUER_NAME}.pem"
 
@@ -52,9 +59,11 @@ def build_config(stack: Stack, gateway: settings.Gateway, auth: Auth) -> dict[st
     ]
     if auth.dev_issuer:
         issuers.append({"issuer": dev_issuer(stack.name), "public_key_file": _key_path(_DEV_KEY)})
+    policy = {"authorization": {"policy_file": f"{POLICY_PATH}/{_POLICY_FILE}"}}
     return {
         "listen": {"host": "0.0.0.0", "port": MCP_PORT, "ops_port": OPS_PORT},  # noqa: S104 - the pod's own network
         "auth": {"audience": auth.audience, "issuers": issuers},
+        **(policy if gateway.policy_file else {}),
         "discovery": {"kubernetes": {"namespace": stack.namespace}},
         "upstream": {
             "timeout_seconds": gateway.timeout_seconds,
@@ -66,6 +75,23 @@ def build_config(stack: Stack, gateway: settings.Gateway, auth: Auth) -> dict[st
         },
         "log_level": gateway.log_level,
     }
+
+
+def read_policy(gateway: settings.Gateway) -> dict[str, str]:
+    """The policy's ConfigMap; empty where there is no policy. The gateway checks what the file says.
+
+    Raises:
+        PlatformError: The file can't be read.
+    """
+    if gateway.policy_file is None:
+        return {}
+    try:
+        return {_POLICY_FILE: (_PROJECT / gateway.policy_file).read_text(encoding="utf-8")}
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlatformError(
+            f"gateway.policy_file = {gateway.policy_file}: can't be read as text: {error}",
+            hint="set it to a policy's path below the project, such as access/dev.yaml",
+        ) from error
 
 
 def build_files(stack: Stack, gateway: settings.Gateway, auth: Auth) -> dict[str, str]:
@@ -90,6 +116,8 @@ def build_exposure(gateway: settings.Gateway) -> Exposure:
 def build_workload(name: str, args: GatewayArgs, contents: dict[str, str]) -> WorkloadArgs:
     """The gateway as a workload."""
     paths = {key: key if key == _CONFIG_FILE else f"issuers/{key}" for key in contents}
+    policy_files = Files(name=GATEWAY_POLICY, paths={_POLICY_FILE: _POLICY_FILE})
+    policy = [files("policy", POLICY_PATH, config=policy_files)] if args.settings.policy_file else []
     dev_key = (
         Files(name=ISSUER_KEYS, paths={_DEV_KEY: f"issuers/{_DEV_KEY}"}) if args.auth.dev_issuer else None
     )
@@ -102,6 +130,7 @@ def build_workload(name: str, args: GatewayArgs, contents: dict[str, str]) -> Wo
         resources=args.settings.resources,
         mounts=[
             files("config", CONFIG_PATH, config=Files(name=name, paths=paths), secret=dev_key),
+            *policy,
             api_access(),
         ],
         rules=[discovery_rule()],
@@ -138,6 +167,17 @@ class Gateway(pulumi.ComponentResource):
             data=contents,
             opts=child,
         )
+        if policy := read_policy(args.settings):
+            v1.ConfigMap(
+                GATEWAY_POLICY,
+                metadata=ObjectMetaArgs(
+                    name=GATEWAY_POLICY,
+                    namespace=args.stack.namespace,
+                    labels=labels(args.stack, name, "gateway"),
+                ),
+                data=policy,
+                opts=child,
+            )
         Workload(name, build_workload(name, args, contents), opts=child)
         self.register_outputs({"service": name})
 

@@ -15,6 +15,7 @@ from infra.components.mcp_server import McpServerArgs
 from infra.components.namespace import pod_security_labels
 from infra.components.pods import GRACE_SECONDS, PRE_STOP_SECONDS
 from infra.components.workload import WorkloadArgs, build_deployment, build_disruption_budget, build_service
+from infra.errors import PlatformError
 from infra.labels import CONFIG_HASH, selector
 from infra.naming import Stack
 from infra.settings import Settings
@@ -278,3 +279,31 @@ def test_a_custom_server_brings_its_image_and_arguments(configure: Configure, st
     args = mcp_server.build_workload("weather", McpServerArgs(stack=stack, settings=settings, image="unused"))
     assert (args.image, args.args, args.env["UNITS"]) == (image, ["weather"], "metric")
     assert "MCP_SERVER_VERSION" not in args.env
+
+
+def test_a_policy_has_a_config_map_of_its_own_which_rolls_no_pods(
+    plain: Plain, configure: Configure, stack: Stack
+) -> None:
+    without, settings = configure(), configure(gateway={"policy_file": "access/dev.yaml"})
+    args = GatewayArgs(stack=stack, settings=settings.gateway, auth=settings.auth, image="x")
+    contents = gateway.build_files(stack, settings.gateway, settings.auth)
+    spec = plain(build_deployment("gateway", gateway.build_workload("gateway", args, contents)))["template"][
+        "spec"
+    ]
+    (volume,) = (item for item in spec["volumes"] if item["name"] == "policy")
+    (source,) = volume["projected"]["sources"]
+    assert source["configMap"]["name"] == "gateway-policy"
+    (path,) = (item["path"] for item in source["configMap"]["items"])
+    authorization = yaml.safe_load(contents["config.yaml"])["authorization"]
+    assert authorization == {"policy_file": f"{gateway.POLICY_PATH}/{path}"}
+    assert set(gateway.read_policy(settings.gateway)) == {path}
+    assert set(contents) == {"config.yaml"}
+    assert gateway.read_policy(without.gateway) == {}
+    plain_contents = gateway.build_files(stack, without.gateway, without.auth)
+    assert "authorization" not in yaml.safe_load(plain_contents["config.yaml"])
+
+
+def test_a_policy_that_is_not_there_is_named(configure: Configure) -> None:
+    settings = configure(gateway={"policy_file": "access/none.yaml"})
+    with pytest.raises(PlatformError, match=r"gateway\.policy_file = access/none\.yaml: can't be read"):
+        gateway.read_policy(settings.gateway)

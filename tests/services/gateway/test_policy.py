@@ -83,6 +83,12 @@ def test_the_issuer_must_be_named_where_there_are_several(tmp_path: Path) -> Non
         load(tmp_path, text, TWO)
 
 
+@pytest.mark.parametrize("file", sorted((Path(__file__).parents[3] / "access").glob("*.yaml")), ids=str)
+def test_the_policies_of_this_project(file: Path) -> None:
+    _, view = load_policy(file, ONE).enter(Principal("ada", "https://a.test", frozenset(), 0.0))
+    assert view.decide(Kind.TOOL, "filesystem", "read_file").allowed
+
+
 def test_a_subject_is_its_issuers(tmp_path: Path) -> None:
     rulebook = load(
         tmp_path,
