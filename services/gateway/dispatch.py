@@ -31,6 +31,7 @@ def routes(forwarder: Forwarder, lists: Lists) -> Mapping[str, Route]:
         **{method: Route(lists.answer, READ_SCOPE) for method in LISTS},
         "resources/read": Route(forwarder.forward, READ_SCOPE),
         "prompts/get": Route(forwarder.forward, READ_SCOPE),
+        "completion/complete": Route(forwarder.complete, READ_SCOPE),
         "tools/call": Route(forwarder.forward, CALL_SCOPE),
     }
 

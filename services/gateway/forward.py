@@ -1,9 +1,11 @@
-"""tools/call, prompts/get and resources/read: found by the name's prefix, passed to that server, and back."""
+"""Calls, gets, reads and completions: found by the name's prefix, passed to that server, and back."""
+
+from typing import Final
 
 import msgspec
 
+from services.gateway.authorization import Kind
 from services.gateway.call import Call
-from services.gateway.eras import NAMING_PARAMETER
 from services.gateway.errors import RpcError, UpstreamError
 from services.gateway.fleet import Fleet, Server
 from services.gateway.messages import DECODE_ERRORS, Incoming, RawObject, raw
@@ -11,9 +13,12 @@ from services.gateway.metrics import GatewayMetrics
 from services.gateway.names import Names
 from services.gateway.questions import question
 from services.gateway.results import ResultQualifier
-from services.gateway.targets import Targets
+from services.gateway.targets import Target, Targets
 from services.gateway.upstream import Question, Upstreams
 from services.kit.metrics import ErrorType
+
+_REFERENCES: Final = {Kind.PROMPT: "ref/prompt", Kind.RESOURCE: "ref/resource"}
+"""The type of `ref` in a completion."""
 
 
 class Forwarder:
@@ -33,13 +38,13 @@ class Forwarder:
         Raises:
             RpcError: the name is unknown, the server can't be asked, or it answered with an error.
         """
-        server, name = self._find(call)
-        asked = question(call, {NAMING_PARAMETER[call.method]: name}, name=name)
+        server, target = self._find(call)
+        asked = question(call, {target.parameter: target.name}, name=target.name)
         if call.method == "tools/call":
-            reply = await self._call_tool(server, name, asked)
+            reply = await self._call_tool(server, target.name, asked)
         else:
             reply = await self._upstreams.ask(server, asked)
-        result = _result(reply)
+        result = result_of(reply)
         try:
             self._results.qualify(call.method, server.name, result)
         except DECODE_ERRORS:
@@ -51,13 +56,24 @@ class Forwarder:
             result.setdefault("cacheScope", raw("private"))
         return result
 
-    def _find(self, call: Call) -> tuple[Server, str]:
+    async def complete(self, call: Call) -> RawObject:
+        """Suggestions for an argument of a prompt or of a resource template, by the server that has it.
+
+        Raises:
+            RpcError: as `forward`.
+        """
+        server, target = self._find(call)
+        # Written anew, so that the server can't read another name in it than the one that was let through.
+        reference = {"type": _REFERENCES[target.kind], target.parameter: target.name}
+        return result_of(await self._upstreams.ask(server, question(call, {"ref": reference})))
+
+    def _find(self, call: Call) -> tuple[Server, Target]:
         target = self._targets.one(call.method, call.params)
         server = self._fleet.get(target.server)
         if server is None or not target.name:
             raise target.unknown()
         call.server, call.target = server.name, target.name
-        return server, target.name
+        return server, target
 
     async def _call_tool(self, server: Server, tool: str, asked: Question) -> Incoming:
         qualified = self._names.qualify(server.name, tool)
@@ -78,7 +94,8 @@ class Forwarder:
         return reply
 
 
-def _result(reply: Incoming) -> RawObject:
+def result_of(reply: Incoming) -> RawObject:
+    """The result of a response; raises RpcError if it is an error."""
     if isinstance(reply.result, dict):
         return reply.result
     error = reply.error

@@ -6,7 +6,7 @@ from services.gateway.call import Call
 from services.gateway.eras import HANDSHAKE_VERSIONS, IMPLEMENTATION, STATELESS_VERSIONS
 from services.gateway.messages import DECODE_ERRORS, RawObject, decode_text, raw
 
-CAPABILITIES: Final[dict[str, Any]] = {"tools": {}, "resources": {}, "prompts": {}}
+CAPABILITIES: Final[dict[str, Any]] = {"tools": {}, "resources": {}, "prompts": {}, "completions": {}}
 
 INSTRUCTIONS: Final = (
     "This gateway offers the tools, resources and prompts of several servers. "

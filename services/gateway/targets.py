@@ -112,12 +112,12 @@ class Targets:
         self._names = names
 
     def one(self, method: str, params: RawObject) -> Target:
-        """What tools/call, prompts/get or resources/read names.
+        """What tools/call, prompts/get, resources/read or completion/complete names.
 
         Raises:
             RpcError: the parameter is missing or no text.
         """
-        (written,) = _one(method, params)
+        (written,) = _NAMING[method](method, params)
         return self._target(written)
 
     def all(self, method: str, params: RawObject) -> list[Target] | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from mcp import Client, MCPError
+from mcp.types import PromptReference, ResourceTemplateReference
 
 if TYPE_CHECKING:
     from conftest import Gateway
@@ -94,6 +95,22 @@ def test_prompts(gateway: Gateway, mode: str) -> None:
     names, prompt = as_client(gateway, mode, prompts)
     assert names == ["alpha__greet", "beta__greet"]
     assert prompt.messages[0].content.text == "Say hello to Ada."
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        PromptReference(type="ref/prompt", name="beta__greet"),
+        ResourceTemplateReference(type="ref/resource", uri="beta+note://by/{title}"),
+    ],
+)
+def test_completions(
+    gateway: Gateway, mode: str, reference: PromptReference | ResourceTemplateReference
+) -> None:
+    async def complete(client: Client) -> list[str]:
+        return (await client.complete(reference, {"name": "whom", "value": "a"})).completion.values
+
+    assert as_client(gateway, mode, complete) == [f"beta {type(reference).__name__} a"]
 
 
 def test_progress_streams_through(gateway: Gateway, mode: str) -> None:

@@ -33,7 +33,7 @@ def post(gateway: Gateway, content: bytes | str, **headers: str) -> httpx2.Respo
 def test_discover(gateway: Gateway) -> None:
     result = gateway.mcp("server/discover").json()["result"]
     assert result["supportedVersions"] == ["2026-07-28"]
-    assert set(result["capabilities"]) == {"tools", "resources", "prompts"}
+    assert set(result["capabilities"]) == {"tools", "resources", "prompts", "completions"}
     assert result["resultType"] == "complete"
     assert result["cacheScope"] == "public"
     assert result["ttlMs"] > 0
@@ -192,6 +192,22 @@ def test_json_that_is_no_request_is_invalid(gateway: Gateway, body: Any) -> None
 @pytest.mark.parametrize("params", [{}, {"name": 5}, {"name": None}])
 def test_a_call_without_a_name(gateway: Gateway, params: dict[str, Any]) -> None:
     error(gateway.legacy("tools/call", params), 200, -32602)
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        (None, "needs the parameter 'ref'"),
+        ("text", "needs the parameter 'ref'"),
+        ({"type": "ref/tool", "name": "nowhere__add"}, "Unknown prompt"),
+        ({"type": "ref/prompt"}, "needs the parameter 'name'"),
+        ({"type": "ref/prompt", "name": "nowhere__greet"}, "Unknown prompt"),
+        ({"type": "ref/resource", "uri": "note://first"}, "Unknown resource"),
+    ],
+)
+def test_a_completion_for_nothing(gateway: Gateway, reference: Any, message: str) -> None:
+    response = gateway.mcp("completion/complete", {"ref": reference, "argument": {"name": "a", "value": ""}})
+    assert message in error(response, 400, -32602)["message"]
 
 
 def test_a_cursor_that_was_never_given_out(gateway: Gateway) -> None:

@@ -7,6 +7,7 @@ import sys
 import uvicorn
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
+from mcp.types import Completion, CompletionArgument
 
 name, port, streams = sys.argv[1], int(sys.argv[2]), "stream" in sys.argv
 server = MCPServer(name, log_level="WARNING")
@@ -61,6 +62,12 @@ def by_title(title: str) -> str:
 def greet(whom: str) -> str:
     """Greet somebody."""
     return f"Say hello to {whom}."
+
+
+@server.completion()
+async def complete(ref: object, argument: CompletionArgument, _context: object) -> Completion:
+    """Suggest what says where it was asked."""
+    return Completion(values=[f"{name} {type(ref).__name__} {argument.value}"])
 
 
 app = server.streamable_http_app(stateless_http=True, json_response=not streams)
