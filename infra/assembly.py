@@ -58,7 +58,13 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
     _servers(stack, settings, inside)
     gateway = Gateway(
         naming.GATEWAY,
-        GatewayArgs(stack=stack, settings=settings.gateway, auth=settings.auth, image=gateway_image),
+        GatewayArgs(
+            stack=stack,
+            settings=settings.gateway,
+            auth=settings.auth,
+            redis=redis.endpoint,
+            image=gateway_image,
+        ),
         inside,
     )
     Network(

@@ -13,6 +13,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgs
 
 from infra.components.mounts import Files, api_access, files
+from infra.components.store import Endpoint
 from infra.components.token_issuer import TokenIssuer, TokenIssuerArgs
 from infra.components.workload import Exposure, Workload, WorkloadArgs
 from infra.errors import PlatformError
@@ -24,12 +25,14 @@ from infra.settings.groups import DEV_ISSUER_NAME, Auth
 from services.kit.conventions import MCP_PORT, OPS_PORT
 
 CONFIG_PATH: Final = "/etc/mcp-gateway"
+REDIS_PATH: Final = "/run/secrets/redis"
 
 POLICY_PATH: Final = "/etc/mcp-gateway-policy"
 """Not below CONFIG_PATH: the policy changes in running pods, the configuration with new ones."""
 
 _PROJECT: Final = Path(__file__).resolve().parents[2]
 _POLICY_FILE: Final = "policy.yaml"
+_PASSWORD_FILE: Final = "password"  # noqa: S105 - a file's name
 _CONFIG_FILE: Final = "config.yaml"
 _DEV_KEY: Final = f"{DEV_ISSUER_NAME}.pem"
 
@@ -42,16 +45,18 @@ class GatewayArgs:
         stack: The stack.
         settings: How it runs and how it is reached.
         auth: Whose tokens it accepts.
+        redis: What its replicas share.
         image: Image reference.
     """
 
     stack: Stack
     settings: settings.Gateway
     auth: Auth
+    redis: Endpoint
     image: pulumi.Input[str]
 
 
-def build_config(stack: Stack, gateway: settings.Gateway, auth: Auth) -> dict[str, Any]:
+def build_config(stack: Stack, gateway: settings.Gateway, auth: Auth, redis: Endpoint) -> dict[str, Any]:
     """What the gateway's configuration file says; `services/gateway/config.py` reads it."""
     issuers = [
         {"issuer": issuer.issuer, "public_key_file": _key_path(f"{issuer.name}.pem")}
@@ -73,6 +78,13 @@ def build_config(stack: Stack, gateway: settings.Gateway, auth: Auth) -> dict[st
             "allowed_hosts": list(gateway.allowed_hosts) or None,
             "allowed_origins": list(gateway.allowed_origins),
         },
+        "redis": {
+            "host": redis.host,
+            "port": redis.port,
+            "tls": redis.tls,
+            "password_file": f"{REDIS_PATH}/{_PASSWORD_FILE}",
+        },
+        "limits": gateway.limits.model_dump(mode="json"),
         "log_level": gateway.log_level,
     }
 
@@ -94,10 +106,11 @@ def read_policy(gateway: settings.Gateway) -> dict[str, str]:
         ) from error
 
 
-def build_files(stack: Stack, gateway: settings.Gateway, auth: Auth) -> dict[str, str]:
+def build_files(stack: Stack, gateway: settings.Gateway, auth: Auth, redis: Endpoint) -> dict[str, str]:
     """The ConfigMap's files: the configuration and the public keys that it refers to."""
     keys = {f"{issuer.name}.pem": issuer.public_key for issuer in auth.issuers}
-    return {_CONFIG_FILE: yaml.safe_dump(build_config(stack, gateway, auth), sort_keys=False), **keys}
+    config = build_config(stack, gateway, auth, redis)
+    return {_CONFIG_FILE: yaml.safe_dump(config, sort_keys=False), **keys}
 
 
 def build_exposure(gateway: settings.Gateway) -> Exposure:
@@ -131,6 +144,11 @@ def build_workload(name: str, args: GatewayArgs, contents: dict[str, str]) -> Wo
         mounts=[
             files("config", CONFIG_PATH, config=Files(name=name, paths=paths), secret=dev_key),
             *policy,
+            files(
+                "redis-auth",
+                REDIS_PATH,
+                secret=Files(name=args.redis.secret, paths={args.redis.password_key: _PASSWORD_FILE}),
+            ),
             api_access(),
         ],
         rules=[discovery_rule()],
@@ -158,7 +176,7 @@ class Gateway(pulumi.ComponentResource):
         if args.auth.dev_issuer:
             issuer = TokenIssuerArgs(stack=args.stack, audience=args.auth.audience)
             TokenIssuer(TOKEN_ISSUER, issuer, opts=child)
-        contents = build_files(args.stack, args.settings, args.auth)
+        contents = build_files(args.stack, args.settings, args.auth, args.redis)
         v1.ConfigMap(
             name,
             metadata=ObjectMetaArgs(

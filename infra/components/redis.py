@@ -131,6 +131,7 @@ class Redis(pulumi.ComponentResource):
                 port=settings.port,
                 tls=settings.tls,
                 secret=settings.password.name,
+                password_key=settings.password.key,
                 cidrs=settings.cidrs,
             )
         else:

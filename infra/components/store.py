@@ -46,6 +46,7 @@ class Endpoint:
         port: TCP port.
         tls: Whether connections are encrypted and the store's certificate checked.
         secret: Name of the Secret with what it takes to log in.
+        password_key: The Secret's key that holds the password.
         cidrs: Networks of a store outside the cluster; none for one inside.
     """
 
@@ -53,6 +54,7 @@ class Endpoint:
     port: int
     tls: bool
     secret: str
+    password_key: str = "password"  # noqa: S105 - a key's name
     cidrs: tuple[str, ...] = ()
 
 

@@ -152,6 +152,33 @@ class SharedVolume(Volume):
     """Access mode ReadWriteMany; needs a storage class that has it, such as one of EFS or NFS."""
 
 
+class Rate(Group):
+    """So many requests a second in the long run, and so many at once after a pause."""
+
+    per_second: float = Field(gt=0, le=1_000_000)
+    burst: int = Field(ge=1, le=1_000_000)
+
+
+class ToolRate(Rate):
+    """Of each tool whose name matches."""
+
+    match: Text
+    """The tool's name as clients see it; `*` stands for anything."""
+
+
+class RateLimits(Group):
+    """How many requests the gateway lets in, all replicas together; each limit that is set counts."""
+
+    gateway: Rate | None = None
+    """All requests."""
+    principal: Rate | None = None
+    """Those of each caller."""
+    tools: tuple[ToolRate, ...] = ()
+    """Calls of each tool; of several that match, the first counts."""
+    without_redis: Literal["local", "open", "closed"] = "local"
+    """While Redis is away: each replica counts for itself, or lets in everything, or nothing."""
+
+
 class Gateway(Scaled):
     """The one front door of MCP clients."""
 
@@ -170,6 +197,7 @@ class Gateway(Scaled):
     """Web pages that browsers may call from; none when left out."""
     policy_file: Text | None = None
     """Path, from the project, of the policy that says who may use what; scopes alone decide when left out."""
+    limits: RateLimits = RateLimits()
     log_level: LogLevel = "info"
     resources: Resources = Resources()
 

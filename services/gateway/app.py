@@ -1,6 +1,7 @@
 """The gateway's ASGI app: which path is answered by what, and what lives as long as the process."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
@@ -22,6 +23,8 @@ from services.gateway.metrics import FleetCollector, GatewayMetrics
 from services.gateway.names import Names, PlainNames, PrefixedNames
 from services.gateway.permission import Permission
 from services.gateway.targets import Targets
+from services.gateway.traffic.limits import Limiter
+from services.gateway.traffic.shared_store import SharedStore
 from services.gateway.upstream import Upstreams
 from services.kit.asgi import Receive, Scope, Send, answer_lifespan, respond
 from services.kit.conventions import MCP_PATH
@@ -56,6 +59,10 @@ class GatewayApp:
         auth = config.auth if isinstance(config.auth, Auth) else None
         self._policy = self._read_policy(auth)
         self._access = Access(auth, self._policy)
+        self._store = None if config.redis is None else SharedStore(config.redis, registry)
+        if self._store is not None:
+            health.add_check("redis", self._store.status, required=False)
+        self._limiter = Limiter(config.limits, self._store, registry)
         self._discovery: Discovery = discovery_for(config, self._fleet, self._metrics)
         health.add_check("discovery", self._discovery.problem)
 
@@ -86,24 +93,28 @@ class GatewayApp:
         forwarder = Forwarder(self._fleet, self._upstreams, self._metrics, names)
         permission = Permission(self._access, Targets(names), self._metrics)
         table = routes(forwarder, self._lists)
-        self._mcp = McpEndpoint(self._guard, self._access, permission, table, self._metrics)
-        self._tasks = [asyncio.create_task(self._discover())]
+        self._mcp = McpEndpoint(self._guard, self._access, self._limiter, permission, table, self._metrics)
+        self._tasks = [asyncio.create_task(self._keep_running("discovery", self._discovery.run))]
         if self._policy is not None:
             self._tasks.append(asyncio.create_task(self._policy.watch()))
+        if self._store is not None:
+            self._tasks.append(asyncio.create_task(self._keep_running("watching redis", self._store.watch)))
 
     async def _stop(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._upstreams.close()
+        if self._store is not None:
+            await self._store.close()
 
-    async def _discover(self) -> None:
-        """Run discovery, again should a defect end it: a fleet that is stale for ever would be worse."""
+    async def _keep_running(self, what: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Run a task for ever, again should a defect end it: a fleet that is stale, say, would be worse."""
         while True:
             try:
-                await self._discovery.run()
-            except Exception:  # noqa: BLE001 - whatever it is, it is logged and discovery goes on
-                get_logger().exception("discovery stopped")
+                await run()
+            except Exception:  # noqa: BLE001 - whatever it is, it is logged and the task goes on
+                get_logger().exception(f"{what} stopped")
                 await asyncio.sleep(RESTART_SECONDS)
 
     async def _page(self, scope: Scope, send: Send) -> None:

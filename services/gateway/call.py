@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from services.gateway.authorization import View
-from services.gateway.messages import RawObject, RequestId
+from services.gateway.messages import DECODE_ERRORS, RawObject, RequestId, decode_text
 from services.gateway.upstream import OnEvent
 from services.kit.tokens import Principal
 
@@ -37,3 +37,13 @@ class Call:
     """Filled in on the way: which server it went to, …"""
     target: str = ""
     """… and the name or URI there. Both for the log."""
+
+
+def tool_of(call: Call) -> str | None:
+    """The name of the tool that is called, as the caller has it; None where no tool is called by name."""
+    if call.method != "tools/call":
+        return None
+    try:
+        return decode_text(call.params["name"])
+    except (KeyError, *DECODE_ERRORS):
+        return None

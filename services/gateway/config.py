@@ -156,6 +156,49 @@ class Authorization(Part):
     """How often it is looked whether the file has changed."""
 
 
+class Redis(Part):
+    """What replicas share. The gateway keeps serving while it is away."""
+
+    host: Annotated[str, Field(min_length=1)]
+    port: Port = 6379
+    password_file: Path | None = None
+    """Read anew for every connection."""
+    tls: bool = False
+    """Encrypted, and the certificate checked against the system's authorities."""
+    connections: Annotated[int, Field(ge=1, le=1000)] = 20
+    timeout_seconds: Seconds = 5
+    """For connecting."""
+    wait_seconds: Seconds = 0.1
+    """The longest that a request waits for Redis; if it is slower, it counts as away."""
+
+
+class Rate(Part):
+    """So many requests a second in the long run, and so many at once after a pause."""
+
+    per_second: Annotated[float, Field(gt=0, le=1_000_000)]
+    burst: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class ToolRate(Rate):
+    """Of each tool whose name matches."""
+
+    match: Annotated[str, Field(min_length=1)]
+    """The name as callers see it; `*` stands for anything."""
+
+
+class Limits(Part):
+    """How many requests are let in; each limit that is set counts."""
+
+    gateway: Rate | None = None
+    """All requests together."""
+    principal: Rate | None = None
+    """Of each caller."""
+    tools: tuple[ToolRate, ...] = ()
+    """Calls of each tool by all callers together; of several that match, the first counts."""
+    without_redis: Literal["local", "open", "closed"] = "local"
+    """While Redis is away: each replica counts for itself, or lets in everything, or nothing."""
+
+
 def _kind_of_auth(value: object) -> str:
     return NO_AUTH if isinstance(value, str) else "tokens"
 
@@ -184,6 +227,8 @@ class GatewayConfig(BaseSettings):
     upstream: Upstream = Upstream()
     requests: Requests = Requests()
     lists: Lists = Lists()
+    redis: Redis | None = None
+    limits: Limits = Limits()
     log_level: LogLevel = "info"
     drain_seconds: Annotated[int, Field(ge=0, le=3600)] = DRAIN_SECONDS
 

@@ -14,7 +14,7 @@ import structlog
 from services.gateway.access import Access
 from services.gateway.answer import Answer
 from services.gateway.authorization import View
-from services.gateway.call import Call, Era
+from services.gateway.call import Call, Era, tool_of
 from services.gateway.disconnect import CancelOnDisconnect
 from services.gateway.dispatch import Route, route_for
 from services.gateway.eras import era_of, for_caller, meta_of
@@ -31,6 +31,7 @@ from services.gateway.messages import (
 )
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.permission import Permission
+from services.gateway.traffic.limits import Limiter
 from services.kit.asgi import Receive, Scope, Send
 from services.kit.logs import bind_request, get_logger, trace_fields
 from services.kit.metrics import OTHER
@@ -63,12 +64,14 @@ class McpEndpoint:
         self,
         guard: Guard,
         access: Access,
+        limiter: Limiter,
         permission: Permission,
         table: Mapping[str, Route],
         metrics: GatewayMetrics,
     ) -> None:
         self._guard = guard
         self._access = access
+        self._limiter = limiter
         self._permission = permission
         self._table = table
         self._metrics = metrics
@@ -85,8 +88,9 @@ class McpEndpoint:
             await self._answer(scope, receive, answer, record)
         except HttpRefusal as refusal:
             record.error = refusal.reason
-            self._metrics.violations.labels(refusal.reason).inc()
-            body = error_bytes(record.id, RpcError(refusal.code, refusal.message))
+            if refusal.violation:
+                self._metrics.violations.labels(refusal.reason).inc()
+            body = error_bytes(record.id, RpcError(refusal.code, refusal.message, refusal.data))
             await answer.finish(refusal.status, body, refusal.headers)
         except RpcError as error:
             record.error = str(error.code)
@@ -120,7 +124,12 @@ class McpEndpoint:
         record.subject = principal.subject
         streams = takes_stream(headers)
         body = await self._guard.body(headers, receive)
-        call = self._read(body, headers, principal, view, record)
+        try:
+            call = self._read(body, headers, principal, view, record)
+        except RpcError:
+            await self._limiter.admit(principal, None)
+            raise
+        await self._limiter.admit(principal, None if call is None else tool_of(call))
         if call is None:
             await answer.finish(202, b"")
             return

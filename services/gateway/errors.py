@@ -16,6 +16,8 @@ UNAUTHORIZED: Final = -32010
 FORBIDDEN: Final = -32011
 REFUSED: Final = -32012
 """The HTTP request itself is refused: too large, foreign origin, wrong content type."""
+RATE_LIMITED: Final = -32013
+"""Too many requests, or no telling whether they are too many."""
 HEADER_MISMATCH: Final = -32020
 MISSING_CLIENT_CAPABILITY: Final = -32021
 UNSUPPORTED_PROTOCOL_VERSION: Final = -32022
@@ -69,6 +71,8 @@ class HttpRefusal(Exception):  # noqa: N818 - a refusal by policy, not a fault
         reason: str,
         code: int = REFUSED,
         headers: tuple[tuple[bytes, bytes], ...] = (),
+        data: Any = None,  # noqa: ANN401 - any JSON
+        violation: bool = True,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -77,3 +81,6 @@ class HttpRefusal(Exception):  # noqa: N818 - a refusal by policy, not a fault
         """A word for metrics and logs."""
         self.code = code
         self.headers = headers
+        self.data = data
+        self.violation = violation
+        """Whether it is counted as one of security; sending too much isn't."""

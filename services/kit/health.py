@@ -26,10 +26,14 @@ class Health:
         self.started = False
         self.draining = False
         self._checks: dict[str, Check] = {}
+        self.optional: set[str] = set()
+        """Checks that are reported but don't decide about readiness."""
 
-    def add_check(self, name: str, check: Check) -> None:
-        """Make readiness depend on `check`."""
+    def add_check(self, name: str, check: Check, *, required: bool = True) -> None:
+        """Make readiness depend on `check`; unless it is required, only report it."""
         self._checks[name] = check
+        if not required:
+            self.optional.add(name)
 
     async def run_checks(self) -> dict[str, str]:
         """Each check's name with "ok" or what is wrong, in the order in which they were added."""

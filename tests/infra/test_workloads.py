@@ -14,6 +14,7 @@ from infra.components.gateway import GatewayArgs
 from infra.components.mcp_server import McpServerArgs
 from infra.components.namespace import pod_security_labels
 from infra.components.pods import GRACE_SECONDS, PRE_STOP_SECONDS
+from infra.components.store import Endpoint
 from infra.components.workload import WorkloadArgs, build_deployment, build_disruption_budget, build_service
 from infra.errors import PlatformError
 from infra.labels import CONFIG_HASH, selector
@@ -38,6 +39,7 @@ Plain = Callable[[object], Any]
 Configure = Callable[..., Settings]
 
 PRODUCTION = Stack("prod", production=True)
+REDIS = Endpoint(host="redis", port=6379, tls=False, secret="redis-auth")
 
 
 def workload(stack: Stack, **keys: Any) -> WorkloadArgs:
@@ -178,7 +180,7 @@ def test_the_gateway_reads_the_configuration_that_is_written_for_it(
     settings = configure(
         gateway={"timeout_seconds": 60, "connections_per_server": 7, "allowed_hosts": ["a.example"]}
     )
-    contents = gateway.build_files(stack, settings.gateway, settings.auth)
+    contents = gateway.build_files(stack, settings.gateway, settings.auth, REDIS)
     config = GatewayConfig(**yaml.safe_load(contents["config.yaml"]))
     assert (config.upstream.timeout_seconds, config.upstream.connections_per_server) == (60, 7)
     assert config.requests.allowed_hosts == ("a.example",)
@@ -189,6 +191,30 @@ def test_the_gateway_reads_the_configuration_that_is_written_for_it(
     assert str(issuer.public_key_file) == "/etc/mcp-gateway/issuers/dev.pem"
 
 
+def test_the_gateway_has_redis_and_the_limits_of_the_stack(
+    plain: Plain, configure: Configure, stack: Stack
+) -> None:
+    limits = {"principal": {"per_second": 5, "burst": 10}, "without_redis": "closed"}
+    settings = configure(gateway={"limits": limits})
+    redis = Endpoint(host="cache.example", port=6380, tls=True, secret="cache", password_key="key")
+    args = GatewayArgs(stack=stack, settings=settings.gateway, auth=settings.auth, redis=redis, image="x")
+    contents = gateway.build_files(stack, settings.gateway, settings.auth, redis)
+    config = GatewayConfig(**yaml.safe_load(contents["config.yaml"]))
+    assert config.redis is not None
+    assert (config.redis.host, config.redis.port, config.redis.tls) == ("cache.example", 6380, True)
+    assert config.limits.principal is not None
+    assert (config.limits.principal.burst, config.limits.without_redis) == (10, "closed")
+    spec = plain(build_deployment("gateway", gateway.build_workload("gateway", args, contents)))["template"][
+        "spec"
+    ]
+    (volume,) = (item for item in spec["volumes"] if item["name"] == "redis-auth")
+    assert volume["projected"]["sources"] == [
+        {"secret": {"name": "cache", "items": [{"key": "key", "path": "password"}]}}
+    ]
+    (mount,) = (item for item in spec["containers"][0]["volumeMounts"] if item["name"] == "redis-auth")
+    assert f"{mount['mountPath']}/password" == str(config.redis.password_file)
+
+
 def test_every_key_file_that_the_gateways_configuration_names_is_mounted(
     plain: Plain, configure: Configure, stack: Stack
 ) -> None:
@@ -197,8 +223,8 @@ def test_every_key_file_that_the_gateways_configuration_names_is_mounted(
     issuer = {"name": "corporate", "issuer": "https://login.example.com/", "public_key": pem}
     auth = {"audience": "https://x/mcp", "dev_issuer": True, "issuers": [issuer]}
     settings = configure(auth=auth)
-    args = GatewayArgs(stack=stack, settings=settings.gateway, auth=settings.auth, image="x")
-    contents = gateway.build_files(stack, settings.gateway, settings.auth)
+    args = GatewayArgs(stack=stack, settings=settings.gateway, auth=settings.auth, redis=REDIS, image="x")
+    contents = gateway.build_files(stack, settings.gateway, settings.auth, REDIS)
     spec = plain(build_deployment("gateway", gateway.build_workload("gateway", args, contents)))["template"][
         "spec"
     ]
@@ -215,7 +241,7 @@ def test_the_gateway_may_only_watch_endpoint_slices_and_has_a_short_lived_token(
     plain: Plain, configure: Configure, stack: Stack
 ) -> None:
     settings = configure()
-    args = GatewayArgs(stack=stack, settings=settings.gateway, auth=settings.auth, image="x")
+    args = GatewayArgs(stack=stack, settings=settings.gateway, auth=settings.auth, redis=REDIS, image="x")
     built = gateway.build_workload("gateway", args, {"config.yaml": ""})
     assert [plain(rule) for rule in built.rules] == [
         {
@@ -285,8 +311,8 @@ def test_a_policy_has_a_config_map_of_its_own_which_rolls_no_pods(
     plain: Plain, configure: Configure, stack: Stack
 ) -> None:
     without, settings = configure(), configure(gateway={"policy_file": "access/dev.yaml"})
-    args = GatewayArgs(stack=stack, settings=settings.gateway, auth=settings.auth, image="x")
-    contents = gateway.build_files(stack, settings.gateway, settings.auth)
+    args = GatewayArgs(stack=stack, settings=settings.gateway, auth=settings.auth, redis=REDIS, image="x")
+    contents = gateway.build_files(stack, settings.gateway, settings.auth, REDIS)
     spec = plain(build_deployment("gateway", gateway.build_workload("gateway", args, contents)))["template"][
         "spec"
     ]
@@ -299,7 +325,7 @@ def test_a_policy_has_a_config_map_of_its_own_which_rolls_no_pods(
     assert set(gateway.read_policy(settings.gateway)) == {path}
     assert set(contents) == {"config.yaml"}
     assert gateway.read_policy(without.gateway) == {}
-    plain_contents = gateway.build_files(stack, without.gateway, without.auth)
+    plain_contents = gateway.build_files(stack, without.gateway, without.auth, REDIS)
     assert "authorization" not in yaml.safe_load(plain_contents["config.yaml"])
 
 

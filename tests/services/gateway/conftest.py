@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 import httpx2
 import jwt
 import pytest
+import redis
 import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -161,6 +163,64 @@ class Launcher:
                 process.popen.send_signal(signal.SIGTERM)
         for process in self.processes:
             process.stop()
+
+
+class RedisServer:
+    """A Redis (or Valkey) of Debian's, that can stop, hang and come back."""
+
+    PASSWORD = "correct horse"
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.password_file = folder / "redis-password"
+        self.password_file.write_text(f"{self.PASSWORD}\n")
+        self.settings = {"host": "127.0.0.1", "port": self.port, "password_file": str(self.password_file)}
+        self._folder = folder
+        self.start()
+
+    def start(self) -> None:
+        arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
+        arguments += ["--save", "", "--requirepass", self.PASSWORD]
+        with (self._folder / "redis.log").open("ab") as log:
+            self._popen = subprocess.Popen([_redis_program(), *arguments], stdout=log, stderr=log)
+        wait_for(lambda: accepts(self.port), "redis on its port")
+
+    def stop(self) -> None:
+        self._popen.kill()
+        self._popen.wait()
+
+    def hang(self) -> None:
+        self._popen.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._popen.send_signal(signal.SIGCONT)
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(port=self.port, password=self.PASSWORD)
+
+
+def _redis_program() -> str:
+    """Its path; installed where it is missing and we may."""
+    for _ in range(2):
+        for name in ("valkey-server", "redis-server"):
+            if found := shutil.which(name):
+                return found
+        assert os.geteuid() == 0, "install the Debian package valkey-server or redis-server"
+        subprocess.run(["apt-get", "update", "-q"], check=True)
+        package = "valkey-server" if _is_packaged("valkey-server") else "redis-server"
+        subprocess.run(["apt-get", "install", "-qy", "--no-install-recommends", package], check=True)
+    raise AssertionError("apt-get installed no Redis")
+
+
+def _is_packaged(name: str) -> bool:
+    return subprocess.run(["apt-cache", "show", name], capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path)
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def load(file: Path, **changes: Any) -> Any:
         ({"listen": {"prot": 1}}, "listen.prot is not a setting; allowed: host, ops_port, port"),
         (
             {"lisen": {}},
-            "lisen is not a setting; allowed: auth, authorization, discovery, drain_seconds, listen, lists,",
+            "lisen is not a setting; allowed: auth, authorization, discovery, drain_seconds, limits, listen,",
         ),
         ({"listen": {"port": 70000}}, "listen.port = 70000: must be less than or equal to 65535"),
         ({"listen": {"port": "many"}}, "listen.port = 'many': must be a valid integer"),

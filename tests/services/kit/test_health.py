@@ -79,6 +79,13 @@ def test_draining_is_not_ready() -> None:
     assert get(health, "/health/live")[0] == 200
 
 
+def test_an_optional_check_is_reported_and_decides_nothing() -> None:
+    health = started()
+    health.add_check("cache", lambda: "away", required=False)
+    status, body = get(health, "/health/ready")
+    assert (status, body["status"], body["checks"]) == (200, "ready", {"cache": "away"})
+
+
 def test_metrics_and_nothing_else() -> None:
     status, text = get(started(), "/metrics")
     assert status == 200
