@@ -6,7 +6,7 @@ import signal
 
 
 def pytest_configure() -> None:
-    """Undo an ignored Ctrl-C, which a suite in the background of a script inherits, and hands to its children.
+    """Undo an ignored Ctrl-C, which a suite in the background of a script inherits and its children too.
 
     Tests interrupt programs as a user would (POSIX shells, "Asynchronous Lists").
     """
