@@ -4,10 +4,10 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-EXTRAS := gateway servers infra cli dev
+EXTRAS := gateway servers infra cli bench dev
 STACK  ?= dev
 
-.PHONY: up down test lint nightly bench lock docs clean
+.PHONY: up down test lint nightly bench bench-gateway lock docs clean
 
 up: $(VENV)/.ready ## bring stack dev up, make one tool call, say what is running
 	$(BIN)/mcpctl up --stack $(STACK) --yes
@@ -29,6 +29,10 @@ nightly: $(VENV)/.ready ## what is too slow for every change
 
 bench: $(VENV)/.ready ## measure; prints tables
 	$(BIN)/python -m bench.platform
+
+# FLAGS are options of its own, such as FLAGS="--with fastmcp,contextforge"; --help lists them.
+bench-gateway: $(VENV)/.ready ## measure the gateway; tables, JSON below bench/results/, plots in docs/benchmarks/
+	$(BIN)/python -m bench.gateway $(FLAGS)
 
 # Hashed locks, one per extra; they hold no download addresses, which uv.lock would.
 lock: $(VENV)/.ready
