@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 from services.gateway.authorization import UNRESTRICTED, PolicyFile, Trust, View
 from services.gateway.config import Auth
 from services.gateway.errors import FORBIDDEN, UNAUTHORIZED, HttpRefusal
-from services.kit.tokens import IssuerKey, Principal, Refusal, TokenRefusedError, TokenVerifier
+from services.gateway.issuers import Issuers
+from services.kit.tokens import Principal, Refusal, TokenRefusedError
 
 READ_SCOPE: Final = "mcp:read"
 CALL_SCOPE: Final = "mcp:call"
@@ -28,32 +29,25 @@ def trust_of(auth: Auth | None) -> Trust:
 class Access:
     """Authentication, scopes and policy; without `auth` everybody has every scope."""
 
-    def __init__(self, auth: Auth | None, policy: PolicyFile | None = None) -> None:
-        """Read the issuers' keys.
-
-        Raises:
-            KeyFileError: one can't be used.
-        """
+    def __init__(self, auth: Auth | None, issuers: Issuers | None, policy: PolicyFile | None) -> None:
+        """`auth` and `issuers` are both there, or neither is."""
         self._auth = auth
         self._policy = policy
-        self._verifier: TokenVerifier | None = None
-        if auth is not None:
-            keys = [IssuerKey.from_file(it.issuer, it.public_key_file) for it in auth.issuers]
-            self._verifier = TokenVerifier(keys, audience=auth.audience, group_claims=auth.group_claims)
+        self._issuers = issuers
 
-    def admit(self, authorization: bytes | None) -> tuple[Principal, View]:
+    async def admit(self, authorization: bytes | None) -> tuple[Principal, View]:
         """Who the Authorization header says is calling, with all their scopes, and what there is for them.
 
         Raises:
-            HttpRefusal: 401 with a challenge.
+            HttpRefusal: 401 with a challenge; 503 while the issuer's keys can't be had.
         """
-        principal = self._authenticate(authorization)
+        principal = await self._authenticate(authorization)
         if self._policy is None:
             return principal, UNRESTRICTED
         return self._policy.rulebook.enter(principal)
 
-    def _authenticate(self, authorization: bytes | None) -> Principal:
-        if self._verifier is None:
+    async def _authenticate(self, authorization: bytes | None) -> Principal:
+        if self._issuers is None:
             return ANYBODY
         scheme, _, token = (authorization or b"").decode("latin-1").partition(" ")
         if not authorization:
@@ -61,7 +55,7 @@ class Access:
         if scheme.lower() != "bearer" or not token.isascii():
             raise self._unauthorized(Refusal.MALFORMED, "the Authorization header holds no bearer token")
         try:
-            return self._verifier.verify(token.strip())
+            return await self._issuers.verify(token.strip())
         except TokenRefusedError as error:
             raise self._unauthorized(error.reason, str(error)) from None
 
@@ -90,6 +84,9 @@ class Access:
         }
 
     def _unauthorized(self, reason: Refusal, message: str) -> HttpRefusal:
+        if reason is Refusal.NO_KEYS:
+            headers = ((b"retry-after", b"5"),)
+            return HttpRefusal(503, message, reason=f"token_{reason}", code=UNAUTHORIZED, headers=headers)
         scope = " ".join(ALL_SCOPES)
         if reason is Refusal.MISSING:
             challenge = self._challenge(scope=scope)

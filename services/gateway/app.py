@@ -18,6 +18,7 @@ from services.gateway.errors import HttpRefusal
 from services.gateway.fleet import Fleet
 from services.gateway.forward import Forwarder
 from services.gateway.guard import Guard
+from services.gateway.issuers import Issuers
 from services.gateway.lists import Lists
 from services.gateway.metrics import FleetCollector, GatewayMetrics
 from services.gateway.names import Names, PlainNames, PrefixedNames
@@ -58,7 +59,8 @@ class GatewayApp:
         self._guard = Guard(config)
         auth = config.auth if isinstance(config.auth, Auth) else None
         self._policy = self._read_policy(auth)
-        self._access = Access(auth, self._policy)
+        self._issuers = None if auth is None else Issuers(auth, self._metrics.key_errors)
+        self._access = Access(auth, self._issuers, self._policy)
         self._store = None if config.redis is None else SharedStore(config.redis, registry)
         if self._store is not None:
             health.add_check("redis", self._store.status, required=False)
@@ -95,8 +97,11 @@ class GatewayApp:
         table = routes(forwarder, self._lists)
         self._mcp = McpEndpoint(self._guard, self._access, self._limiter, permission, table, self._metrics)
         self._tasks = [asyncio.create_task(self._keep_running("discovery", self._discovery.run))]
+        if self._issuers is not None and self._issuers.fetches:
+            self._tasks.append(asyncio.create_task(self._keep_running("fetching keys", self._issuers.run)))
         if self._policy is not None:
-            self._tasks.append(asyncio.create_task(self._policy.watch()))
+            watch = self._policy.watch
+            self._tasks.append(asyncio.create_task(self._keep_running("watching the policy", watch)))
         if self._store is not None:
             self._tasks.append(asyncio.create_task(self._keep_running("watching redis", self._store.watch)))
 
@@ -138,7 +143,7 @@ class GatewayApp:
         if scope["method"] != "GET":
             raise HttpRefusal(405, "only GET is served here", reason="method", headers=((b"allow", b"GET"),))
         headers = self._guard.headers(scope)
-        principal, view = self._access.admit(headers.get(b"authorization"))
+        principal, view = await self._access.admit(headers.get(b"authorization"))
         self._access.require(principal, {READ_SCOPE})
         if path == CONFIG_PATH:
             return {"version": VERSION, **self._config.public()}

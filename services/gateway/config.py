@@ -29,6 +29,7 @@ ENV_PREFIX: Final = "MCP_GATEWAY_"
 ENV_LEVELS: Final = "__"
 NO_AUTH: Final = "none"
 LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
+SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 MEBIBYTE: Final = 1024 * 1024
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -38,6 +39,14 @@ def _http_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("must be an absolute http(s) URL without query or fragment")
+    return value
+
+
+def _https_unless_local(value: str) -> str:
+    parts = urlsplit(value)
+    local = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    if parts.username is not None or (parts.scheme != "https" and not local):
+        raise ValueError("must be https (http only to this machine), without a user name")
     return value
 
 
@@ -72,11 +81,41 @@ class Listen(Part):
             return self.host == "localhost"
 
 
+class Published(Part):
+    """Keys that are fetched: how often, and how long the last ones stay in use if that fails."""
+
+    refresh_seconds: Annotated[float, Field(gt=0, le=86_400)] = 300
+    keep_seconds: Annotated[float, Field(gt=0, le=30 * 86_400)] = 86_400
+
+
+class KeySet(Published):
+    """A JSON Web Key Set."""
+
+    uri: Annotated[HttpUrl, AfterValidator(_https_unless_local)]
+    ca_file: Path | None = None
+
+
+class ClusterKeys(Published):
+    """The keys of a Kubernetes cluster's service accounts, from its API. The rest is for running outside."""
+
+    api_url: HttpUrl | None = None
+    token_file: Path = SERVICE_ACCOUNT / "token"
+    ca_file: Path = SERVICE_ACCOUNT / "ca.crt"
+
+
 class Issuer(Part):
-    """Who may issue tokens. `jwks_uri` comes later."""
+    """Who may issue tokens, and where the keys are: in a file, at an address, or at the cluster's API."""
 
     issuer: HttpUrl
-    public_key_file: Path
+    public_key_file: Path | None = None
+    jwks: KeySet | None = None
+    kubernetes: ClusterKeys | None = None
+
+    @model_validator(mode="after")
+    def _has_keys(self) -> Self:
+        if [self.public_key_file, self.jwks, self.kubernetes].count(None) != 2:  # noqa: PLR2004 - all but one
+            raise ValueError("exactly one of 'public_key_file', 'jwks' and 'kubernetes' is needed")
+        return self
 
 
 class Auth(Part):
@@ -87,14 +126,23 @@ class Auth(Part):
     group_claims: tuple[str, ...] = ("groups", "roles")
     """Claims (text, or a list of it) that a policy may refer to."""
 
+    @field_validator("issuers")
+    @classmethod
+    def _keys_come_one_way(cls, issuers: tuple[Issuer, ...]) -> tuple[Issuer, ...]:
+        names = [it.issuer for it in issuers]
+        for it in issuers:
+            if it.public_key_file is None and names.count(it.issuer) > 1:
+                raise ValueError(f"{it.issuer!r} is there twice; only key files may be several")
+        return issuers
+
 
 class KubernetesDiscovery(Part):
     """Servers are the labelled Services of a namespace. The rest is for running outside of the cluster."""
 
     namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
     api_url: HttpUrl | None = None
-    token_file: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
-    ca_file: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")
+    token_file: Path = SERVICE_ACCOUNT / "token"
+    ca_file: Path = SERVICE_ACCOUNT / "ca.crt"
 
 
 class Discovery(Part):

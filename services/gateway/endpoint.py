@@ -120,7 +120,7 @@ class McpEndpoint:
                 405, "only POST is served here", reason="method", headers=((b"allow", b"POST"),)
             )
         headers = self._guard.headers(scope)
-        principal, view = self._access.admit(headers.get(b"authorization"))
+        principal, view = await self._access.admit(headers.get(b"authorization"))
         record.subject = principal.subject
         streams = takes_stream(headers)
         body = await self._guard.body(headers, receive)

@@ -42,6 +42,12 @@ class GatewayMetrics:
             ["outcome"],
             registry=registry,
         )
+        self.key_errors = Counter(
+            "mcp_gateway_key_fetch_errors_total",
+            "Failed attempts to fetch an issuer's keys.",
+            ["issuer"],
+            registry=registry,
+        )
         self.missing = Counter(
             "mcp_gateway_list_servers_missing_total",
             "Servers that a list had to be answered without.",

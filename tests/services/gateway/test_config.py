@@ -33,6 +33,13 @@ def load(file: Path, **changes: Any) -> Any:
     return load_config(file)
 
 
+KUBERNETES = {"issuer": "https://i.test", "kubernetes": {}}
+
+
+def auth(**keys: Any) -> dict[str, Any]:
+    return {"audience": "https://x", "issuers": [{"issuer": "https://i.test", **keys}]}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -58,7 +65,7 @@ def load(file: Path, **changes: Any) -> Any:
         ),
         (
             {"auth": {"audience": "https://a/mcp", "issuers": [{"issuer": "https://i"}]}},
-            "auth.issuers.0.public_key_file is missing",
+            "exactly one of 'public_key_file', 'jwks' and 'kubernetes' is needed",
         ),
         ({"servers": []}, "exactly one of 'discovery' and 'servers' is needed"),
         ({"discovery": {"kubernetes": {"namespace": "x"}}}, "exactly one of 'discovery' and 'servers'"),
@@ -78,6 +85,23 @@ def load(file: Path, **changes: Any) -> Any:
         (
             {"names": "plain", "servers": [], "discovery": {"kubernetes": {"namespace": "x"}}},
             "names: plain needs exactly one server",
+        ),
+        (
+            {"auth": auth(jwks={"uri": "http://idp.test/keys"})},
+            "auth.issuers.0.jwks.uri = 'http://idp.test/keys': must be https",
+        ),
+        (
+            {"auth": auth(jwks={"uri": "https://a@idp.test/keys"})},
+            "must be https (http only to this machine), without a user name",
+        ),
+        ({"auth": auth()}, "exactly one of 'public_key_file', 'jwks' and 'kubernetes' is needed"),
+        (
+            {"auth": auth(public_key_file="a.pem", kubernetes={})},
+            "exactly one of 'public_key_file', 'jwks' and 'kubernetes' is needed",
+        ),
+        (
+            {"auth": {"audience": "https://x", "issuers": [KUBERNETES, KUBERNETES]}},
+            "'https://i.test' is there twice; only key files may be several",
         ),
         ({"upstream": {"timeout_seconds": 0}}, "upstream.timeout_seconds = 0: must be greater than 0"),
         ({"log_level": "loud"}, "log_level = 'loud': must be 'debug', 'info', 'warning' or 'error'"),

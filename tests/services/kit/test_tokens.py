@@ -8,8 +8,15 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from services.kit import tokens
-from services.kit.tokens import IssuerKey, KeyFileError, Refusal, TokenRefusedError, TokenVerifier
+from services.kit.tokens import (
+    IssuerKey,
+    KeyFileError,
+    Principal,
+    Refusal,
+    TokenRefusedError,
+    TokenVerifier,
+)
+from services.kit.tokens import verifier as verifier_module
 
 ISSUER = "https://issuer.test"
 AUDIENCE = "https://gateway.test/mcp"
@@ -80,10 +87,10 @@ class Clock:
 class Counting(TokenVerifier):
     checks = 0
 
-    def _verify(self, token: str) -> tokens.Principal:
+    def _verify(self, token: str) -> Principal:
         self.checks += 1
         expires = float(token)
-        return tokens.Principal("ada", ISSUER, frozenset(), expires)
+        return Principal("ada", ISSUER, frozenset(), expires)
 
 
 def test_a_good_token_is_remembered_for_a_minute() -> None:
@@ -107,7 +114,7 @@ def test_no_token_is_remembered_beyond_its_end() -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens, "CACHE_ENTRIES", 3)
+    monkeypatch.setattr(verifier_module, "CACHE_ENTRIES", 3)
     verifier = Counting([], audience=AUDIENCE, now=Clock())
     for expiry in range(2000, 2010):
         verifier.verify(str(expiry))

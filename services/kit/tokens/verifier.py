@@ -8,52 +8,18 @@ import hashlib
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
 from typing import Any, Final
 
 import jwt
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from services.kit.tokens.keys import ALGORITHMS, IssuerKey
+from services.kit.tokens.refusals import Refusal, TokenRefusedError
 
 MAX_TOKEN_BYTES: Final = 8192
-MIN_RSA_BITS: Final = 2048
 LEEWAY_SECONDS: Final = 5
 """Clock difference between issuer and us that is forgiven."""
 CACHE_SECONDS: Final = 60.0
 CACHE_ENTRIES: Final = 10_000
-
-PublicKey = EllipticCurvePublicKey | RSAPublicKey | Ed25519PublicKey
-
-
-class Refusal(StrEnum):
-    """Why a token was refused; also the value of a metric's label."""
-
-    MISSING = "missing"
-    OVERSIZED = "oversized"
-    MALFORMED = "malformed"
-    ALGORITHM = "algorithm"
-    ISSUER = "issuer"
-    SIGNATURE = "signature"
-    AUDIENCE = "audience"
-    EXPIRED = "expired"
-    NOT_YET_VALID = "not_yet_valid"
-    CLAIMS = "claims"
-
-
-class TokenRefusedError(Exception):
-    """The token doesn't prove who the caller is; `reason` says why, the message never holds the token."""
-
-    def __init__(self, reason: Refusal, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-class KeyFileError(Exception):
-    """A public key file that can't be used; the message names the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,40 +35,6 @@ class Principal:
     """What the token says of the caller's groups: claim and value, for each value."""
 
 
-@dataclass(frozen=True, slots=True)
-class IssuerKey:
-    """A public key that signs for an issuer, and the one algorithm that it verifies."""
-
-    issuer: str
-    key: PublicKey
-    algorithm: str
-
-    @classmethod
-    def from_file(cls, issuer: str, path: Path) -> "IssuerKey":
-        """Read a PEM public key: EC P-256, RSA of at least 2048 bits, or Ed25519.
-
-        Raises:
-            KeyFileError: the file can't be read or holds no such key.
-        """
-        try:
-            key = load_pem_public_key(path.read_bytes())
-        except OSError as error:
-            raise KeyFileError(f"public key file {path}: {error.strerror}") from None
-        except (ValueError, UnsupportedAlgorithm):
-            raise KeyFileError(f"public key file {path}: no PEM public key") from None
-        match key:
-            case EllipticCurvePublicKey(curve=SECP256R1()):
-                return cls(issuer, key, "ES256")
-            case RSAPublicKey() if key.key_size >= MIN_RSA_BITS:
-                return cls(issuer, key, "RS256")
-            case Ed25519PublicKey():
-                return cls(issuer, key, "EdDSA")
-            case _:
-                raise KeyFileError(
-                    f"public key file {path}: must be EC P-256, RSA of {MIN_RSA_BITS} bits or more or Ed25519"
-                )
-
-
 class TokenVerifier:
     """Verifies tokens for one audience; remembers good ones for at most a minute."""
 
@@ -111,6 +43,7 @@ class TokenVerifier:
         keys: Iterable[IssuerKey],
         *,
         audience: str,
+        issuers: Iterable[str] = (),
         group_claims: Collection[str] = (),
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -119,14 +52,22 @@ class TokenVerifier:
         Args:
             keys: whose tokens are accepted.
             audience: what a token's `aud` must be or hold.
+            issuers: who is trusted, too, by keys that come with `replace_keys`.
             group_claims: the claims that become `Principal.claims`.
             now: the clock for what is remembered.
         """
         self._group_claims = frozenset(group_claims)
-        self._keys = tuple(keys)
+        self._keys: dict[str, tuple[IssuerKey, ...]] = dict.fromkeys(issuers, ())
+        for key in keys:
+            self._keys[key.issuer] = (*self._keys.get(key.issuer, ()), key)
         self._audience = audience
         self._now = now
         self._cache: dict[bytes, tuple[float, Principal]] = {}
+
+    def replace_keys(self, issuer: str, keys: Iterable[IssuerKey]) -> None:
+        """Make `keys` the issuer's only ones; what others verified is forgotten."""
+        self._keys[issuer] = tuple(keys)
+        self._cache.clear()
 
     def verify(self, token: str) -> Principal:
         """Who the token says the caller is.
@@ -152,10 +93,10 @@ class TokenVerifier:
         self._cache[digest] = (min(now + CACHE_SECONDS, principal.expires_at), principal)
 
     def _verify(self, token: str) -> Principal:
-        issuer, algorithm = _claimed(token)
-        keys = [key for key in self._keys if key.issuer == issuer]
-        if not keys:
-            raise TokenRefusedError(Refusal.ISSUER, "the token's issuer isn't known here")
+        issuer, algorithm, key_id = _claimed(token)
+        if algorithm not in ALGORITHMS:
+            raise TokenRefusedError(Refusal.ALGORITHM, "the token's algorithm isn't accepted")
+        keys = self._keys_of(issuer, key_id)
         fitting = [key for key in keys if key.algorithm == algorithm]
         if not fitting:
             raise TokenRefusedError(Refusal.ALGORITHM, "the token's algorithm isn't its issuer's")
@@ -169,6 +110,20 @@ class TokenVerifier:
                     break
         assert refused is not None  # noqa: S101 - `fitting` isn't empty; this tells the type checker
         raise refused
+
+    def _keys_of(self, issuer: object, key_id: object) -> list[IssuerKey]:
+        """The issuer's keys that may have signed a token with this key id."""
+        if not isinstance(issuer, str) or issuer not in self._keys:
+            raise TokenRefusedError(Refusal.ISSUER, "the token's issuer isn't known here")
+        keys = self._keys[issuer]
+        if not keys:
+            raise TokenRefusedError(
+                Refusal.NO_KEYS, "the keys of the token's issuer aren't known now", issuer
+            )
+        named = [key for key in keys if key_id is None or key.key_id in {None, key_id}]
+        if not named:
+            raise TokenRefusedError(Refusal.UNKNOWN_KEY, "the token's key isn't its issuer's", issuer)
+        return named
 
     def _decode(self, token: str, key: IssuerKey) -> dict[str, Any]:
         try:
@@ -185,13 +140,16 @@ class TokenVerifier:
             raise _refusal(error) from None
 
 
-def _claimed(token: str) -> tuple[object, object]:
-    """Issuer and algorithm as the unverified token has them: only used to choose among our own keys."""
+def _claimed(token: str) -> tuple[object, object, str | None]:
+    """Issuer, algorithm and key id of an unverified token: only used to choose among our own keys."""
     try:
         unverified = jwt.decode_complete(token, options={"verify_signature": False})
     except (jwt.InvalidTokenError, ValueError, RecursionError):
         raise TokenRefusedError(Refusal.MALFORMED, "this is not a JSON Web Token") from None
-    return unverified["payload"].get("iss"), unverified["header"].get("alg")
+    header, key_id = unverified["header"], unverified["header"].get("kid")
+    if key_id is not None and not isinstance(key_id, str):
+        raise TokenRefusedError(Refusal.MALFORMED, "the token's key id must be text")
+    return unverified["payload"].get("iss"), header.get("alg"), key_id
 
 
 def _refusal(error: jwt.InvalidTokenError) -> TokenRefusedError:
