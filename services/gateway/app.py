@@ -8,6 +8,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from services.gateway.access import METADATA_PATH, READ_SCOPE, Access, trust_of
+from services.gateway.asking import Asker
 from services.gateway.authorization import PolicyFile
 from services.gateway.call import Call, Era
 from services.gateway.config import Auth, GatewayConfig
@@ -23,6 +24,7 @@ from services.gateway.lists import Lists
 from services.gateway.metrics import FleetCollector, GatewayMetrics
 from services.gateway.names import Names, PlainNames, PrefixedNames
 from services.gateway.permission import Permission
+from services.gateway.session import LogLevels
 from services.gateway.targets import Targets
 from services.gateway.traffic.limits import Limiter
 from services.gateway.traffic.shared_store import SharedStore
@@ -94,8 +96,17 @@ class GatewayApp:
         self._lists = Lists(self._fleet, self._upstreams, self._metrics, self._config, names)
         forwarder = Forwarder(self._fleet, self._upstreams, self._metrics, names)
         permission = Permission(self._access, Targets(names), self._metrics)
-        table = routes(forwarder, self._lists)
-        self._mcp = McpEndpoint(self._guard, self._access, self._limiter, permission, table, self._metrics)
+        levels = LogLevels()
+        self._mcp = McpEndpoint(
+            self._guard,
+            self._access,
+            self._limiter,
+            permission,
+            routes(forwarder, self._lists, levels),
+            self._metrics,
+            Asker(self._config.requests.input_seconds),
+            levels,
+        )
         self._tasks = [asyncio.create_task(self._keep_running("discovery", self._discovery.run))]
         if self._issuers is not None and self._issuers.fetches:
             self._tasks.append(asyncio.create_task(self._keep_running("fetching keys", self._issuers.run)))

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from services.gateway.authorization import View
 from services.gateway.messages import DECODE_ERRORS, RawObject, RequestId, decode_text
+from services.gateway.session import DEFAULT_LOG_LEVEL
 from services.gateway.upstream import OnEvent
 from services.kit.tokens import Principal
 
@@ -31,6 +32,12 @@ class Call:
     headers: dict[str, str] = field(default_factory=dict[str, str])
     """What goes to the server besides the protocol's own headers: the request's id and trace context, and the
     caller's `Mcp-Param-*` (parameters that it mirrored; the server checks them)."""
+    session: bytes | None = None
+    """The `Mcp-Session-Id` of a caller of the older generation."""
+    log_level: str = DEFAULT_LOG_LEVEL
+    """From which level on such a caller gets a server's messages."""
+    reply_headers: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
+    """What goes back besides the answer."""
     on_event: OnEvent | None = None
     """Where progress of the call goes; None when the caller takes no stream."""
     server: str = ""

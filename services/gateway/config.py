@@ -182,6 +182,8 @@ class Requests(Part):
     max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * MEBIBYTE
     body_seconds: Seconds = 15
     """For a caller to send its whole body."""
+    input_seconds: Seconds = 300
+    """For a caller of the older generation to give the input that a server needs in the middle of a call."""
     allowed_hosts: tuple[str, ...] | None = None
     """Values of the Host header, with or without port. Unset: any; on loopback, this machine's names only."""
     allowed_origins: tuple[str, ...] = ()

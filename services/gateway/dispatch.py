@@ -10,6 +10,7 @@ from services.gateway.errors import METHOD_NOT_FOUND, RpcError
 from services.gateway.forward import Forwarder
 from services.gateway.lists import LISTS, Lists
 from services.gateway.messages import RawObject
+from services.gateway.session import LogLevels
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +23,12 @@ class Route:
     eras: frozenset[Era] = frozenset(Era)
 
 
-def routes(forwarder: Forwarder, lists: Lists) -> Mapping[str, Route]:
+def routes(forwarder: Forwarder, lists: Lists, levels: LogLevels) -> Mapping[str, Route]:
     """The whole method table."""
     return {
         "server/discover": Route(own_methods.discover, eras=frozenset({Era.STATELESS})),
         "initialize": Route(own_methods.initialize, eras=frozenset({Era.HANDSHAKE})),
+        "logging/setLevel": Route(own_methods.set_level(levels), eras=frozenset({Era.HANDSHAKE})),
         "ping": Route(own_methods.ping, eras=frozenset({Era.HANDSHAKE})),
         **{method: Route(lists.answer, READ_SCOPE) for method in LISTS},
         "resources/read": Route(forwarder.forward, READ_SCOPE),

@@ -13,11 +13,12 @@ import structlog
 
 from services.gateway.access import Access
 from services.gateway.answer import Answer
+from services.gateway.asking import Asker
 from services.gateway.authorization import View
 from services.gateway.call import Call, Era, tool_of
 from services.gateway.disconnect import CancelOnDisconnect
 from services.gateway.dispatch import Route, route_for
-from services.gateway.eras import era_of, for_caller, meta_of
+from services.gateway.eras import era_of, for_caller, may_be_older, meta_of
 from services.gateway.errors import INTERNAL_ERROR, HttpRefusal, RpcError
 from services.gateway.guard import ClientGoneError, Guard, takes_stream
 from services.gateway.messages import (
@@ -25,12 +26,14 @@ from services.gateway.messages import (
     RawObject,
     RequestId,
     decode_request,
+    decode_response,
     decode_text,
     error_bytes,
     result_bytes,
 )
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.permission import Permission
+from services.gateway.session import HEADER, LogLevels
 from services.gateway.traffic.limits import Limiter
 from services.kit.asgi import Receive, Scope, Send
 from services.kit.logs import bind_request, get_logger, trace_fields
@@ -68,6 +71,8 @@ class McpEndpoint:
         permission: Permission,
         table: Mapping[str, Route],
         metrics: GatewayMetrics,
+        asker: Asker,
+        levels: LogLevels,
     ) -> None:
         self._guard = guard
         self._access = access
@@ -75,6 +80,8 @@ class McpEndpoint:
         self._permission = permission
         self._table = table
         self._metrics = metrics
+        self._asker = asker
+        self._levels = levels
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong in it becomes a JSON-RPC error."""
@@ -139,15 +146,22 @@ class McpEndpoint:
             call.on_event = answer.event
         try:
             async with CancelOnDisconnect(receive):
-                result = for_caller(call.era, await route.answer(call))
-                await answer.finish(200, result_bytes(call.id, result))
+                if call.era is Era.HANDSHAKE:
+                    result = await self._asker.settle(call, route.answer)
+                else:
+                    result = await route.answer(call)
+                body = result_bytes(call.id, for_caller(call.era, result))
+                await answer.finish(200, body, call.reply_headers)
         finally:
             record.server, record.target = call.server, call.target
 
     def _read(
         self, body: bytes, headers: dict[bytes, bytes], principal: Principal, view: View, record: Record
     ) -> Call | None:
-        """The call that a body holds; None for a notification, of which none concerns us."""
+        """The call that a body holds; None for a notification, of which none concerns us, or a response."""
+        if may_be_older(headers) and (reply := decode_response(body)) is not None:
+            self._asker.take(principal, reply)
+            return None
         request = decode_request(body)
         params = request.params if isinstance(request.params, dict) else {}
         record.method = request.method
@@ -162,6 +176,7 @@ class McpEndpoint:
         passed = _param_headers(headers) | {"X-Request-Id": record.request_id}
         if traceparent is not None:
             passed["traceparent"] = traceparent
+        session = headers.get(HEADER) if era is Era.HANDSHAKE else None
         return Call(
             id=request.id,
             method=request.method,
@@ -171,6 +186,8 @@ class McpEndpoint:
             principal=principal,
             view=view,
             headers=passed,
+            session=session,
+            log_level=self._levels.of(session),
         )
 
     def _record(self, record: Record, seconds: float) -> None:

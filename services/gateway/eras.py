@@ -28,6 +28,7 @@ HANDSHAKE_VERSIONS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-
 META_PREFIX: Final = "io.modelcontextprotocol/"
 VERSION_KEY: Final = f"{META_PREFIX}protocolVersion"
 CAPABILITIES_KEY: Final = f"{META_PREFIX}clientCapabilities"
+LOG_LEVEL_KEY: Final = f"{META_PREFIX}logLevel"
 CLIENT_INFO_KEY: Final = f"{META_PREFIX}clientInfo"
 SERVER_INFO_KEY: Final = f"{META_PREFIX}serverInfo"
 
@@ -65,6 +66,11 @@ def era_of(request: Request, params: RawObject, headers: Mapping[bytes, bytes]) 
     if version is None and VERSION_KEY in (meta_of(params) or {}):
         raise RpcError(HEADER_MISMATCH, "the MCP-Protocol-Version header is missing")
     return Era.HANDSHAKE
+
+
+def may_be_older(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the headers are those of the older generation, of which not all versions know the header."""
+    return headers.get(b"mcp-protocol-version", b"2025-11-25").decode("latin-1") in HANDSHAKE_VERSIONS
 
 
 def unsupported_version(requested: str) -> RpcError:

@@ -4,6 +4,7 @@ Only the envelope and the first level of `params` and `result` are decoded; ever
 that came in (`msgspec.Raw`), so that a large argument or result is neither parsed twice nor changed.
 """
 
+import contextlib
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -67,6 +68,15 @@ def decode_request(body: bytes) -> Request:
         raise RpcError(INVALID_REQUEST, f"not a JSON-RPC request or notification: {error}") from None
     except DECODE_ERRORS:
         raise RpcError(PARSE_ERROR, "the body isn't valid JSON") from None
+
+
+def decode_response(body: bytes) -> Incoming | None:
+    """The response that a body holds; None if it holds anything else."""
+    with contextlib.suppress(*DECODE_ERRORS):
+        found = decode_incoming(body)
+        if found.method is None and found.id is not None and (found.error or isinstance(found.result, dict)):
+            return found
+    return None
 
 
 def decode_incoming(data: bytes) -> Incoming:

@@ -1,10 +1,14 @@
 """The methods that the gateway answers by itself: who it is, and that it is there."""
 
+import contextlib
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from services.gateway.call import Call
 from services.gateway.eras import HANDSHAKE_VERSIONS, IMPLEMENTATION, STATELESS_VERSIONS
-from services.gateway.messages import DECODE_ERRORS, RawObject, decode_text, raw
+from services.gateway.errors import INVALID_PARAMS, RpcError
+from services.gateway.messages import DECODE_ERRORS, RawObject, decode_object, decode_text, raw
+from services.gateway.session import HEADER, LOG_LEVELS, LogLevels, session_id
 
 CAPABILITIES: Final[dict[str, Any]] = {"tools": {}, "resources": {}, "prompts": {}, "completions": {}}
 
@@ -28,15 +32,23 @@ async def discover(_call: Call) -> RawObject:
     }
 
 
+HANDSHAKE_CAPABILITIES: Final = {**CAPABILITIES, "logging": {}}
+"""In 2026-07-28 a request says by itself which messages it wants."""
+
+
 async def initialize(call: Call) -> RawObject:
-    """`initialize` of the older generation: no session is made; the version is the caller's if we know it."""
+    """`initialize` of the older generation: the version is the caller's if we know it; we keep nothing."""
     try:
         requested = decode_text(call.params["protocolVersion"])
     except (KeyError, *DECODE_ERRORS):
         requested = ""
+    with contextlib.suppress(KeyError, *DECODE_ERRORS):
+        session = session_id(decode_object(call.params["capabilities"]))
+        if session is not None:
+            call.reply_headers.append((HEADER, session))
     return {
         "protocolVersion": raw(requested if requested in HANDSHAKE_VERSIONS else HANDSHAKE_VERSIONS[-1]),
-        "capabilities": raw(CAPABILITIES),
+        "capabilities": raw(HANDSHAKE_CAPABILITIES),
         "serverInfo": raw(IMPLEMENTATION),
         "instructions": raw(INSTRUCTIONS),
     }
@@ -45,3 +57,19 @@ async def initialize(call: Call) -> RawObject:
 async def ping(_call: Call) -> RawObject:
     """`ping` of the older generation."""
     return {}
+
+
+def set_level(levels: LogLevels) -> Callable[[Call], Awaitable[RawObject]]:
+    """`logging/setLevel` of the older generation."""
+
+    async def answer(call: Call) -> RawObject:
+        try:
+            level = decode_text(call.params["level"])
+        except (KeyError, *DECODE_ERRORS):
+            level = ""
+        if level not in LOG_LEVELS:
+            raise RpcError(INVALID_PARAMS, f"{call.method} needs a 'level': {', '.join(LOG_LEVELS)}")
+        levels.set(call.session, level)
+        return {}
+
+    return answer

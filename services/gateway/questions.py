@@ -5,9 +5,16 @@ from typing import Any, Final
 import msgspec
 
 from services.gateway.call import Call, Era
-from services.gateway.eras import CAPABILITIES_KEY, CLIENT_INFO_KEY, IMPLEMENTATION, VERSION_KEY
+from services.gateway.eras import (
+    CAPABILITIES_KEY,
+    CLIENT_INFO_KEY,
+    IMPLEMENTATION,
+    LOG_LEVEL_KEY,
+    VERSION_KEY,
+)
 from services.gateway.header_value import encode_value
 from services.gateway.messages import encode, raw
+from services.gateway.session import capabilities_of
 from services.gateway.upstream import PROTOCOL_VERSION, Question, upstream_headers
 
 _VERSION_RAW: Final = raw(PROTOCOL_VERSION)
@@ -44,14 +51,14 @@ def _meta(call: Call) -> dict[str, msgspec.Raw]:
     """The caller's own `_meta` (trace context, progress token …), with this hop's own keys replaced.
 
     What the caller can do (elicitation …) is passed on, since a server's request for input reaches it
-    through us. A caller of the older generation can't be asked that way, so for it nothing is declared.
+    through us. A caller of the older generation said it in `initialize`, and is asked within a stream only.
     """
-    stateless = call.era is Era.STATELESS
-    return {
-        **call.meta,
-        VERSION_KEY: _VERSION_RAW,
-        CLIENT_INFO_KEY: _IMPLEMENTATION_RAW,
-        CAPABILITIES_KEY: call.meta.get(CAPABILITIES_KEY, _NO_CAPABILITIES)
-        if stateless
-        else _NO_CAPABILITIES,
-    }
+    meta = {**call.meta, VERSION_KEY: _VERSION_RAW, CLIENT_INFO_KEY: _IMPLEMENTATION_RAW}
+    if call.era is Era.STATELESS:
+        meta.setdefault(CAPABILITIES_KEY, _NO_CAPABILITIES)
+    elif call.on_event is None:
+        meta[CAPABILITIES_KEY] = _NO_CAPABILITIES
+    else:
+        meta[CAPABILITIES_KEY] = raw(capabilities_of(call.session))
+        meta[LOG_LEVEL_KEY] = raw(call.log_level)
+    return meta

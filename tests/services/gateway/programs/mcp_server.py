@@ -3,14 +3,18 @@
 import asyncio
 import os
 import sys
+from typing import Annotated
 
 import uvicorn
 from mcp.server import MCPServer
-from mcp.server.mcpserver import Context
+from mcp.server.mcpserver import Context, Elicit, ElicitationResult, RequestStateSecurity, Resolve
 from mcp.types import Completion, CompletionArgument
+from pydantic import BaseModel
 
 name, port, streams = sys.argv[1], int(sys.argv[2]), "stream" in sys.argv
-server = MCPServer(name, log_level="WARNING")
+# The same key for all replicas: a call's next round may reach another one.
+state = RequestStateSecurity(keys=[b"a key that all replicas have in common"])
+server = MCPServer(name, log_level="WARNING", request_state_security=state)
 
 
 @server.tool()
@@ -44,6 +48,29 @@ async def steps(count: int, context: Context) -> str:
     for step in range(count):
         await context.report_progress(step + 1, count)
     return f"{count} steps"
+
+
+class Wish(BaseModel):
+    color: str
+
+
+def wish() -> Elicit[Wish]:
+    return Elicit("Which color?", Wish)
+
+
+@server.tool()
+def paint(answer: Annotated[ElicitationResult[Wish], Resolve(wish)]) -> str:
+    """Ask for a color."""
+    return answer.data.color if answer.action == "accept" else answer.action
+
+
+@server.tool()
+async def chat(context: Context) -> str:
+    """Send messages."""
+    await context.debug("a debug message")  # pyright: ignore[reportDeprecated] - older clients have it
+    await context.info("an info message")  # pyright: ignore[reportDeprecated] - as above
+    await context.error("an error message")  # pyright: ignore[reportDeprecated] - as above
+    return "done"
 
 
 @server.resource("note://first")
