@@ -94,7 +94,7 @@ class GatewayApp:
         self._upstreams = Upstreams(self._config.upstream)
         names = names_of(self._config)
         self._lists = Lists(self._fleet, self._upstreams, self._metrics, self._config, names)
-        forwarder = Forwarder(self._fleet, self._upstreams, self._metrics, names)
+        forwarder = Forwarder(self._fleet, self._upstreams, self._metrics, names, self._lists)
         permission = Permission(self._access, Targets(names), self._metrics)
         levels = LogLevels()
         self._mcp = McpEndpoint(

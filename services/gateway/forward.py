@@ -1,15 +1,18 @@
 """Calls, gets, reads and completions: found by the name's prefix, passed to that server, and back."""
 
+from dataclasses import replace
 from typing import Final
 
 import msgspec
 
 from services.gateway.authorization import Kind
-from services.gateway.call import Call
-from services.gateway.errors import RpcError, UpstreamError
+from services.gateway.call import Call, Era
+from services.gateway.errors import HEADER_MISMATCH, RpcError, UpstreamError
 from services.gateway.fleet import Fleet, Server
+from services.gateway.lists import Lists
 from services.gateway.messages import DECODE_ERRORS, Incoming, RawObject, raw
 from services.gateway.metrics import GatewayMetrics
+from services.gateway.mirrored import mirrored_headers
 from services.gateway.names import Names
 from services.gateway.questions import question
 from services.gateway.results import ResultQualifier
@@ -17,6 +20,7 @@ from services.gateway.targets import Target, Targets
 from services.gateway.upstream import Question, Upstreams
 from services.kit.metrics import ErrorType
 
+_NO_ARGUMENTS: Final = msgspec.Raw(b"{}")
 _REFERENCES: Final = {Kind.PROMPT: "ref/prompt", Kind.RESOURCE: "ref/resource"}
 """The type of `ref` in a completion."""
 
@@ -24,8 +28,11 @@ _REFERENCES: Final = {Kind.PROMPT: "ref/prompt", Kind.RESOURCE: "ref/resource"}
 class Forwarder:
     """Sends calls to the server that they name."""
 
-    def __init__(self, fleet: Fleet, upstreams: Upstreams, metrics: GatewayMetrics, names: Names) -> None:
+    def __init__(
+        self, fleet: Fleet, upstreams: Upstreams, metrics: GatewayMetrics, names: Names, lists: Lists
+    ) -> None:
         self._fleet = fleet
+        self._lists = lists
         self._names = names
         self._results = ResultQualifier(names)
         self._targets = Targets(names)
@@ -41,7 +48,7 @@ class Forwarder:
         server, target = self._find(call)
         asked = question(call, {target.parameter: target.name}, name=target.name)
         if call.method == "tools/call":
-            reply = await self._call_tool(server, target.name, asked)
+            reply = await self._call_tool(call, server, target.name, asked)
         else:
             reply = await self._upstreams.ask(server, asked)
         result = result_of(reply)
@@ -75,12 +82,12 @@ class Forwarder:
         call.server, call.target = server.name, target.name
         return server, target
 
-    async def _call_tool(self, server: Server, tool: str, asked: Question) -> Incoming:
+    async def _call_tool(self, call: Call, server: Server, tool: str, asked: Question) -> Incoming:
         qualified = self._names.qualify(server.name, tool)
         known = self._metrics.known_tools
         with self._metrics.tools.call(server.name, known.label(qualified, tool)) as measured:
             try:
-                reply = await self._upstreams.ask(server, asked)
+                reply = await self._ask_tool(call, server, tool, asked)
             except UpstreamError as error:
                 measured.failed(error.kind)
                 raise
@@ -92,6 +99,18 @@ class Forwarder:
                 known.admit(qualified)
                 measured.tool = tool
         return reply
+
+    async def _ask_tool(self, call: Call, server: Server, tool: str, asked: Question) -> Incoming:
+        reply = await self._upstreams.ask(server, asked)
+        if call.era is Era.STATELESS or not reply.error or reply.error.code != HEADER_MISMATCH:
+            return reply
+        # Refused before it ran: the older generation doesn't know of parameters in headers.
+        schema = await self._lists.schema_of(server, tool, call)
+        headers = mirrored_headers(schema, call.params.get("arguments", _NO_ARGUMENTS)) if schema else {}
+        if not headers:
+            return reply
+        again = replace(asked, headers={**asked.headers, **headers}, tried=[])
+        return await self._upstreams.ask(server, again)
 
 
 def result_of(reply: Incoming) -> RawObject:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
@@ -95,6 +95,13 @@ class Lists:
             for name in items:
                 self._metrics.known_tools.admit(name)
         return self._result(kind, items, parts, missing, same_for_all=not call.view.restricted)
+
+    async def schema_of(self, server: Server, tool: str, call: Call) -> msgspec.Raw | None:
+        """The input schema that a server lists for its tool, asked for on behalf of `call`."""
+        listing = replace(call, method="tools/list", params={}, on_event=None)
+        part = await self._part(server, listing, LISTS["tools/list"])
+        item = part.items.get(self._names.qualify(server.name, tool), {})
+        return item.get("inputSchema")
 
     def _result(
         self,

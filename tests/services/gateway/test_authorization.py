@@ -50,7 +50,7 @@ TOOLS = {
 ARGUMENTS = {"add": {"a": 1, "b": 2}, "slow": {"seconds": 0}, "steps": {"count": 1}}
 VISIBLE = {
     "guest": {"alpha__add", "alpha__which"},
-    "operator": {f"alpha__{tool}" for tool in ("add", "chat", "paint", "slow", "steps", "which")},
+    "operator": {f"alpha__{tool}" for tool in ("add", "chat", "paint", "place", "slow", "steps", "which")},
     "agent": {"alpha__add", "alpha__which", "alpha__slow"},
 }
 RESOURCES = {

@@ -113,6 +113,16 @@ def test_completions(
     assert as_client(gateway, mode, complete) == [f"beta {type(reference).__name__} a"]
 
 
+@pytest.mark.parametrize("region", ["eu-1", " padded ", "Zürich", "=?base64?eA==?="])
+def test_parameters_that_are_repeated_in_headers(gateway: Gateway, mode: str, region: str) -> None:
+    async def call(client: Client) -> str:
+        await client.list_tools()
+        result = await client.call_tool("alpha__place", {"region": region, "rack": 7})
+        return result.content[0].text  # pyright: ignore[reportAttributeAccessIssue] - it is text
+
+    assert as_client(gateway, mode, call) == f"{region} 7"
+
+
 def test_progress_streams_through(gateway: Gateway, mode: str) -> None:
     steps: list[float] = []
 

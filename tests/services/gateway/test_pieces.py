@@ -13,6 +13,7 @@ from services.gateway import sse
 from services.gateway.discovery.endpoint_slices import EndpointSlice, fleet_of
 from services.gateway.fleet import Fleet, Server
 from services.gateway.header_value import decode_value, encode_value
+from services.gateway.mirrored import mirrored_headers
 from services.gateway.names import PlainNames, PrefixedNames, is_server_name
 
 SERVER_NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
@@ -143,3 +144,31 @@ def test_slices_of_other_shapes() -> None:
     empty = slice_of("empty", endpoints=None, ports=None)
     found = fleet_of([six, empty, slice_of("Not-A-Name"), slice_of("names", addressType="FQDN")])
     assert found == {"six": {"http://[fd00::1]:8080/mcp"}, "empty": set(), "names": set()}
+
+
+def test_only_annotated_parameters_are_repeated_in_headers() -> None:
+    schema = {
+        "properties": {
+            "a": {"x-mcp-header": "A"},
+            "b": {"type": "string"},
+            "flag": {"x-mcp-header": "Flag"},
+            "deep": {"properties": {"c": {"x-mcp-header": "C"}}},
+            "none": {"x-mcp-header": "None"},
+            "odd": {"x-mcp-header": "O\r\ndd"},
+            "absent": {"x-mcp-header": "Absent"},
+        }
+    }
+    arguments = {"a": 1, "b": "x", "flag": False, "deep": {"c": "d"}, "none": None, "odd": "x"}
+    encoded = (msgspec.Raw(msgspec.json.encode(it)) for it in (schema, arguments))
+    assert mirrored_headers(*encoded) == {
+        "Mcp-Param-A": "1",
+        "Mcp-Param-Flag": "false",
+        "Mcp-Param-C": "d",
+    }
+
+
+@pytest.mark.parametrize(
+    "schema", [b"{", b"5", b'{"properties": 5}', b'{"properties": {"a": 5}}', b"[" * 99999]
+)
+def test_a_schema_that_is_none_repeats_nothing(schema: bytes) -> None:
+    assert mirrored_headers(msgspec.Raw(schema), msgspec.Raw(b'{"a": 1}')) == {}

@@ -9,7 +9,7 @@ import uvicorn
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context, Elicit, ElicitationResult, RequestStateSecurity, Resolve
 from mcp.types import Completion, CompletionArgument
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 name, port, streams = sys.argv[1], int(sys.argv[2]), "stream" in sys.argv
 # The same key for all replicas: a call's next round may reach another one.
@@ -48,6 +48,15 @@ async def steps(count: int, context: Context) -> str:
     for step in range(count):
         await context.report_progress(step + 1, count)
     return f"{count} steps"
+
+
+@server.tool()
+def place(
+    region: Annotated[str, Field(json_schema_extra={"x-mcp-header": "Region"})],
+    rack: Annotated[int, Field(json_schema_extra={"x-mcp-header": "Rack"})] = 0,
+) -> str:
+    """Take parameters that are repeated in headers."""
+    return f"{region} {rack}"
 
 
 class Wish(BaseModel):
