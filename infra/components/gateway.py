@@ -58,12 +58,16 @@ class GatewayArgs:
 
 def build_config(stack: Stack, gateway: settings.Gateway, auth: Auth, redis: Endpoint) -> dict[str, Any]:
     """What the gateway's configuration file says; `services/gateway/config.py` reads it."""
-    issuers = [
+    issuers: list[dict[str, Any]] = [
         {"issuer": issuer.issuer, "public_key_file": _key_path(f"{issuer.name}.pem")}
         for issuer in auth.issuers
     ]
     if auth.dev_issuer:
         issuers.append({"issuer": dev_issuer(stack.name), "public_key_file": _key_path(_DEV_KEY)})
+    if auth.service_accounts:
+        # Read from the API with the gateway's own token, which Kubernetes lets every service account do
+        # (ClusterRoleBinding system:service-account-issuer-discovery).
+        issuers.append({"issuer": auth.service_accounts, "kubernetes": {}})
     policy = {"authorization": {"policy_file": f"{POLICY_PATH}/{_POLICY_FILE}"}}
     return {
         "listen": {"host": "0.0.0.0", "port": MCP_PORT, "ops_port": OPS_PORT},  # noqa: S104 - the pod's own network

@@ -169,10 +169,13 @@ class Auth(Group):
     dev_issuer: bool = False
     """Whether the stack makes a signing key of its own, for `mcpctl token`."""
     issuers: tuple[Issuer, ...] = ()
+    service_accounts: HttpsUrl | None = None
+    """The cluster's own issuer, for agents that come with the token of a Kubernetes service account. Which of
+    them may do what is the policy's to say: such a token has no scopes."""
 
     @model_validator(mode="after")
     def _somebody_is_trusted(self) -> Auth:
-        if not self.issuers and not self.dev_issuer:
+        if not self.issuers and not self.dev_issuer and self.service_accounts is None:
             reject(
                 "issuers",
                 "must name at least one: nobody could call the gateway (development: dev_issuer: true)",

@@ -98,7 +98,7 @@ class KeySet(Published):
 class ClusterKeys(Published):
     """The keys of a Kubernetes cluster's service accounts, from its API. The rest is for running outside."""
 
-    api_url: HttpUrl | None = None
+    api_url: Annotated[HttpUrl, AfterValidator(_https_unless_local)] | None = None
     token_file: Path = SERVICE_ACCOUNT / "token"
     ca_file: Path = SERVICE_ACCOUNT / "ca.crt"
 

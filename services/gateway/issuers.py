@@ -75,7 +75,8 @@ def _address(issuer: Issuer) -> KeyAddress | None:
     elif issuer.kubernetes is not None:
         published = issuer.kubernetes
         url = f"{published.api_url or in_cluster_url()}{CLUSTER_KEYS_PATH}"
-        ca_file, token_file = published.ca_file, published.token_file
+        ca_file = published.ca_file if url.startswith("https:") else None
+        token_file = published.token_file
     else:
         return None
     return KeyAddress(

@@ -307,6 +307,15 @@ def test_a_custom_server_brings_its_image_and_arguments(configure: Configure, st
     assert "MCP_SERVER_VERSION" not in args.env
 
 
+def test_the_clusters_service_accounts_are_an_issuer_by_setting(configure: Configure, stack: Stack) -> None:
+    issuer = "https://kubernetes.default.svc.cluster.local"
+    settings = configure(auth={"audience": "http://127.0.0.1:8080/mcp", "service_accounts": issuer})
+    config = GatewayConfig(**gateway.build_config(stack, settings.gateway, settings.auth, REDIS))
+    assert config.auth != "none"
+    (found,) = config.auth.issuers
+    assert (found.issuer, found.kubernetes is not None) == (issuer, True)
+
+
 def test_a_policy_has_a_config_map_of_its_own_which_rolls_no_pods(
     plain: Plain, configure: Configure, stack: Stack
 ) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -33,11 +34,13 @@ class Login:
         self.keys: dict[str, Any] = {"one": ec.generate_private_key(ec.SECP256R1())}
         self.fetches = 0
         self.up = True
+        self.asked: tuple[str, str | None] | None = None
         login = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 login.fetches += 1
+                login.asked = (self.path, self.headers["Authorization"])
                 self.send_response(200 if login.up else 503)
                 self.end_headers()
                 self.wfile.write(login.published())
@@ -170,3 +173,35 @@ def test_the_gateway_starts_without_its_issuer(launcher: Launcher, alpha: str, l
     assert status(gateway, "nonsense") == 401
     login.up = True
     gateway.wait_for(lambda: status(gateway, login.token()) == 200, "keys")
+
+
+AGENTS = """\
+groups:
+  agents:
+    members: [{issuer: "https://login.test/", subject: "system:serviceaccount:agents:*"}]
+    scopes: [mcp:read, mcp:call]
+rules:
+  - {effect: allow, groups: [agents], servers: [alpha], tools: [add]}
+"""
+
+
+def test_service_accounts_are_who_the_policy_says(
+    launcher: Launcher, alpha: str, login: Login, tmp_path: Path
+) -> None:
+    """The API server's part is played by a plain HTTP server here; the cluster's tests have a real one."""
+    (tmp_path / "token").write_text("the gateway's own")
+    (tmp_path / "policy.yaml").write_text(AGENTS)
+    settings = config(login, alpha)
+    api_url = login.uri.removesuffix("/keys")
+    keys = {"api_url": api_url, "token_file": str(tmp_path / "token")}
+    settings["auth"]["issuers"] = [{"issuer": ISSUER, "kubernetes": keys}]
+    gateway = launcher.gateway({**settings, "authorization": {"policy_file": str(tmp_path / "policy.yaml")}})
+
+    def add(namespace: str) -> httpx2.Response:
+        token = login.token(sub=f"system:serviceaccount:{namespace}:runner", scope="")
+        call = {"name": "alpha__add", "arguments": {"a": 1, "b": 2}}
+        return gateway.mcp("tools/call", call, headers={"Authorization": f"Bearer {token}"})
+
+    assert add("agents").json()["result"]["content"][0]["text"] == "3"
+    assert login.asked == ("/openid/v1/jwks", "Bearer the gateway's own")
+    assert add("others").status_code == 403

@@ -85,7 +85,12 @@ def test_the_issuer_must_be_named_where_there_are_several(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("file", sorted((Path(__file__).parents[3] / "access").glob("*.yaml")), ids=str)
 def test_the_policies_of_this_project(file: Path) -> None:
-    _, view = load_policy(file, ONE).enter(Principal("ada", "https://a.test", frozenset(), 0.0))
+    cluster = "https://kubernetes.default.svc.cluster.local"
+    rulebook = load_policy(file, Trust(frozenset({cluster, "https://dev.test"}), frozenset()))
+    agent, _ = rulebook.enter(Principal("system:serviceaccount:agents:a", cluster, frozenset(), 0.0))
+    assert agent.scopes == {"mcp:read", "mcp:call"}
+    ada, view = rulebook.enter(Principal("ada", "https://dev.test", frozenset(), 0.0))
+    assert ada.scopes == frozenset()
     assert view.decide(Kind.TOOL, "filesystem", "read_file").allowed
 
 
