@@ -58,7 +58,9 @@ def measure(options: argparse.Namespace, stage: Stage) -> Record:
     record.in_flight = bench.in_flight([slow, gateway.target("slow", SLOW_FORWARDED)])
     _single_figures(record, bench, gateway, targets.gateway(stage, {"many": many.url}))
     for _ in range(STARTS):
-        record.start_seconds.append(targets.gateway(stage, {"bare": bare.url}).start_seconds)
+        started = targets.gateway(stage, {"bare": bare.url})
+        record.start_seconds.append(started.start_seconds)
+        record.start_cpu_seconds.append(started.start_cpu_seconds)
     _open_loops(record, bench, forwarded, options)
     return record
 

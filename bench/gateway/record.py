@@ -28,6 +28,7 @@ class Record:
         targets: Figures by the target's name.
         steady: Open-loop runs.
         start_seconds: The gateway's start until it was ready, several times.
+        start_cpu_seconds: CPU time of each of these starts.
         in_flight: Runs with many calls in flight at a server that waits, by the target's name.
         listing: A thousand tools listed, over and over.
         memory_mib: Resident memory of the gateway in the course of a test, by the test's name.
@@ -41,6 +42,7 @@ class Record:
     steady: list[Sustained] = field(default_factory=list[Sustained])
     overload: list[Sustained] = field(default_factory=list[Sustained])
     start_seconds: list[float] = field(default_factory=list[float])
+    start_cpu_seconds: list[float] = field(default_factory=list[float])
     in_flight: dict[str, LoadResult] = field(default_factory=dict[str, LoadResult])
     listing: LoadResult | None = None
     memory_mib: dict[str, list[float]] = field(default_factory=dict[str, list[float]])

@@ -60,6 +60,7 @@ class Gateway:
     url: str
     token: str
     start_seconds: float
+    start_cpu_seconds: float
 
     def target(self, server: str, name: str, note: str = "") -> Target:
         """Calls of one of its servers."""
@@ -98,7 +99,7 @@ def gateway(stage: Stage, servers: dict[str, str]) -> Gateway:
     file.write_text(yaml.safe_dump(_config(port, ops_port, public_key, servers)))
     process = stage.start("gateway", [sys.executable, "-m", "services.gateway", "--config", str(file)])
     started = process.wait_until(lambda: answers(f"http://127.0.0.1:{ops_port}/health/ready"))
-    return Gateway(process, f"http://127.0.0.1:{port}/mcp", _token(key), started)
+    return Gateway(process, f"http://127.0.0.1:{port}/mcp", _token(key), started, process.cpu_seconds())
 
 
 def _config(port: int, ops_port: int, public_key: Path, servers: dict[str, str]) -> dict[str, Any]:

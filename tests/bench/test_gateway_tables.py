@@ -45,7 +45,8 @@ def record() -> Record:
         },
         steady=[Sustained(OURS, result(2, rate=rate), 0.5, 70, 71) for rate in (500.0, 200.0)],
         overload=[Sustained(OURS, result(None, rate=3000, failed=9), 0.5, 70, 70)],
-        start_seconds=[1.0, 3.0, 1.2],
+        start_seconds=[1.25, 3.0, 1.5],
+        start_cpu_seconds=[0.8, 0.75, 0.9],
         in_flight={SLOW: result(250), SLOW_FORWARDED: result(251.5)},
         listing=result(12),
         memory_mib={"junk": [70.0, 72.0, 73.5]},
@@ -75,7 +76,8 @@ def test_the_whole_run_is_written() -> None:
     for row in ("median", "p95"):
         assert f"added with 64 in flight, {row}" in text
     assert "1.5 ms" in text, "251.5 ms through the gateway less 250 ms without it"
-    assert "1.20 s" in text, "the median of the starts"
+    assert "1.25 s" in text, "the quickest start"
+    assert "0.75 s" in text, "the start with the least work"
     assert "70.0 → 73.5 MiB (+5.0 %)" in text
     assert "Under more load" in text
 
