@@ -32,6 +32,8 @@ class Outcome:
     unmet: list[str]
     """Required scenarios that didn't run, checked nothing, or failed."""
     required: int
+    met: set[str]
+    """All scenarios that checked something and passed, required or not."""
 
 
 def installed() -> Path:
@@ -89,4 +91,5 @@ def run(url: str, requirements: str, results: Path) -> Outcome:
     required: list[str] = yaml.safe_load(sets.read_text())["server"]
     # Exit 0 is also what a scenario gets that found nothing to check.
     met = {name for name, passed, failed in SUMMARY.findall(output) if int(passed) and not int(failed)}
-    return Outcome(done.returncode, output, [name for name in required if name not in met], len(required))
+    unmet = [name for name in required if name not in met]
+    return Outcome(done.returncode, output, unmet, len(required), met)
