@@ -73,6 +73,7 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
             stack=stack,
             settings=settings.network,
             client_cidrs=settings.gateway.client_cidrs,
+            issuer_cidrs=sorted({cidr for issuer in settings.auth.issuers for cidr in issuer.cidrs}),
             server_egress={
                 name: server.egress_cidrs
                 for name, server in settings.servers.items()

@@ -59,7 +59,9 @@ class GatewayArgs:
 def build_config(stack: Stack, gateway: settings.Gateway, auth: Auth, redis: Endpoint) -> dict[str, Any]:
     """What the gateway's configuration file says; `services/gateway/config.py` reads it."""
     issuers: list[dict[str, Any]] = [
-        {"issuer": issuer.issuer, "public_key_file": _key_path(f"{issuer.name}.pem")}
+        {"issuer": issuer.issuer, "jwks": {"uri": issuer.jwks_uri}}
+        if issuer.jwks_uri
+        else {"issuer": issuer.issuer, "public_key_file": _key_path(f"{issuer.name}.pem")}
         for issuer in auth.issuers
     ]
     if auth.dev_issuer:
@@ -112,7 +114,7 @@ def read_policy(gateway: settings.Gateway) -> dict[str, str]:
 
 def build_files(stack: Stack, gateway: settings.Gateway, auth: Auth, redis: Endpoint) -> dict[str, str]:
     """The ConfigMap's files: the configuration and the public keys that it refers to."""
-    keys = {f"{issuer.name}.pem": issuer.public_key for issuer in auth.issuers}
+    keys = {f"{issuer.name}.pem": issuer.public_key for issuer in auth.issuers if issuer.public_key}
     config = build_config(stack, gateway, auth, redis)
     return {_CONFIG_FILE: yaml.safe_dump(config, sort_keys=False), **keys}
 

@@ -33,6 +33,7 @@ class NetworkArgs:
         stack: The stack.
         settings: The cluster's addresses around the stack.
         client_cidrs: Networks that MCP clients come from.
+        issuer_cidrs: Networks that token issuers publish their keys from.
         server_egress: Networks that a server's tools call, by the server's name.
         redis: Where Redis is.
         postgres: Where Postgres is.
@@ -41,6 +42,7 @@ class NetworkArgs:
     stack: Stack
     settings: NetworkSettings
     client_cidrs: Sequence[str]
+    issuer_cidrs: Sequence[str]
     server_egress: Mapping[str, Sequence[str]]
     redis: Endpoint
     postgres: Endpoint
@@ -95,7 +97,7 @@ def metrics(stack: Stack, settings: NetworkSettings) -> v1.NetworkPolicySpecArgs
 
 
 def gateway(args: NetworkArgs) -> v1.NetworkPolicySpecArgs:
-    """Clients may call the gateway; it may call the servers, the Kubernetes API and the stores."""
+    """Clients may call the gateway; it may call the servers, the Kubernetes API, the stores and issuers."""
     stack, settings = args.stack, args.settings
     servers = v1.NetworkPolicyPeerArgs(
         pod_selector=LabelSelectorArgs(match_labels=component_selector(stack, "server"))
@@ -113,6 +115,12 @@ def gateway(args: NetworkArgs) -> v1.NetworkPolicySpecArgs:
             _egress([block(cidr) for cidr in settings.api_server_cidrs], settings.api_server_port),
             _egress(_peers(stack, REDIS, args.redis), args.redis.port),
             _egress(_peers(stack, POSTGRES, args.postgres), args.postgres.port),
+            # Without a network, the rule would let the gateway out to any.
+            *(
+                [_egress([block(cidr) for cidr in args.issuer_cidrs], _HTTPS_PORT)]
+                if args.issuer_cidrs
+                else []
+            ),
         ],
     )
 

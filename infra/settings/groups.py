@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -157,8 +158,22 @@ class Issuer(Group):
     name: Label
     issuer: HttpsUrl
     """The tokens' `iss`."""
-    public_key: PublicKey
+    public_key: PublicKey | None = None
     """PEM of the P-256 key that verifies its ES256 signatures."""
+    jwks_uri: HttpsUrl | None = None
+    """Where its keys are published instead, as a JSON Web Key Set."""
+    cidrs: tuple[Cidr, ...] = ()
+    """Networks that `jwks_uri` resolves into; the gateway is let out to their port 443."""
+
+    @model_validator(mode="after")
+    def _has_keys(self) -> Issuer:
+        if (self.public_key is None) == (self.jwks_uri is None):
+            reject("public_key", "must be set, or jwks_uri instead: the keys come one way")
+        if (self.jwks_uri is None) != (not self.cidrs):
+            reject("cidrs", "must be set where jwks_uri is, and only there", list(self.cidrs))
+        if self.jwks_uri is not None and urlsplit(self.jwks_uri).port not in {None, 443}:
+            reject("jwks_uri", "must have HTTPS's own port: the gateway is let out to 443", self.jwks_uri)
+        return self
 
 
 class Auth(Group):

@@ -26,6 +26,7 @@ def args(stack: Stack, configure: Callable[..., Settings]) -> NetworkArgs:
         stack=stack,
         settings=settings.network,
         client_cidrs=["0.0.0.0/0"],
+        issuer_cidrs=["198.51.100.0/24"],
         server_egress={"weather": ["203.0.113.0/24"], "files": []},
         redis=REDIS,
         postgres=POSTGRES,
@@ -105,9 +106,19 @@ def test_only_the_gateway_reaches_networks_by_itself(plain: Plain, args: Network
     }
     assert {name: found for name, found in blocks.items() if found} == {
         "dns": {("10.250.0.0/16", 53)},
-        "gateway": {("10.250.0.0/16", 6443)},
+        "gateway": {("10.250.0.0/16", 6443), ("198.51.100.0/24", 443)},
         "weather-egress": {("203.0.113.0/24", 443)},
     }
+
+
+def test_without_published_keys_the_gateway_is_let_out_to_no_issuer(plain: Plain, args: NetworkArgs) -> None:
+    (rules,) = (
+        plain(spec)["egress"]
+        for name, spec in build_policies(replace(args, issuer_cidrs=())).items()
+        if name == "gateway"
+    )
+    assert all(rule["to"] for rule in rules)
+    assert [port["port"] for rule in rules for port in rule["ports"]] == [8080, 6443, 6379, 5432]
 
 
 def test_data_stores_ask_nobody_not_even_dns(plain: Plain, args: NetworkArgs) -> None:

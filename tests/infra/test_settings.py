@@ -108,6 +108,23 @@ def test_no_secret_is_ever_shown(configure: Configure, groups: dict[str, Any]) -
     assert all("hunter2" not in line for line in problems(configure, **groups))
 
 
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({}, "auth.issuers[0].public_key"),
+        ({"public_key": PUBLIC, "jwks_uri": "https://a.example/keys"}, "auth.issuers[0].public_key"),
+        ({"jwks_uri": "https://a.example/keys"}, "auth.issuers[0].cidrs"),
+        ({"jwks_uri": "http://a.example/keys", "cidrs": ["198.51.100.0/24"]}, "auth.issuers[0].jwks_uri"),
+        ({"jwks_uri": "https://a.example:8443/k", "cidrs": ["198.51.100.0/24"]}, "auth.issuers[0].jwks_uri"),
+        ({"public_key": PUBLIC, "cidrs": ["198.51.100.0/24"]}, "auth.issuers[0].cidrs"),
+    ],
+)
+def test_an_issuers_keys_come_one_way(configure: Configure, keys: dict[str, Any], expected: str) -> None:
+    issuers = [{"name": "corporate", "issuer": "https://login.example.com/", **keys}]
+    (line,) = problems(configure, auth={"audience": "https://x/mcp", "issuers": issuers})
+    assert line.startswith(f"stack dev: {expected}")
+
+
 def test_a_private_key_where_the_public_one_belongs_is_not_shown(configure: Configure) -> None:
     issuers = [{**ISSUER, "public_key": PRIVATE}]
     (line,) = problems(configure, auth={"audience": "https://x/mcp", "issuers": issuers})

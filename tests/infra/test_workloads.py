@@ -316,6 +316,19 @@ def test_the_clusters_service_accounts_are_an_issuer_by_setting(configure: Confi
     assert (found.issuer, found.kubernetes is not None) == (issuer, True)
 
 
+def test_published_keys_are_fetched_and_no_file_is_mounted(configure: Configure, stack: Stack) -> None:
+    keys = {"jwks_uri": "https://login.example.com/keys", "cidrs": ["198.51.100.0/24"]}
+    issuer = {"name": "corporate", "issuer": "https://login.example.com/", **keys}
+    settings = configure(auth={"audience": "https://x/mcp", "issuers": [issuer]})
+    contents = gateway.build_files(stack, settings.gateway, settings.auth, REDIS)
+    assert set(contents) == {"config.yaml"}
+    config = GatewayConfig(**yaml.safe_load(contents["config.yaml"]))
+    assert config.auth != "none"
+    (found,) = config.auth.issuers
+    assert found.jwks is not None
+    assert found.jwks.uri == keys["jwks_uri"]
+
+
 def test_a_policy_has_a_config_map_of_its_own_which_rolls_no_pods(
     plain: Plain, configure: Configure, stack: Stack
 ) -> None:
