@@ -56,7 +56,7 @@ class GatewayApp:
         self._config = config
         self._health = health
         self._metrics = GatewayMetrics(registry)
-        self._fleet = Fleet(config.upstream.connections_per_server)
+        self._fleet = Fleet(config.upstream.connections_per_server, config.upstream.breaker)
         registry.register(FleetCollector(self._fleet))
         self._guard = Guard(config)
         auth = config.auth if isinstance(config.auth, Auth) else None

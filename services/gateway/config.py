@@ -158,6 +158,18 @@ class StaticServer(Part):
     urls: Annotated[tuple[HttpUrl, ...], Field(min_length=1)]
 
 
+class Breaker(Part):
+    """When a server isn't asked for a while, because it keeps failing."""
+
+    window_seconds: Seconds = 10
+    min_calls: Annotated[int, Field(ge=1)] = 10
+    """Fewer within the window decide nothing."""
+    failure_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Of the window's calls; timeouts, broken connections and answers that aren't MCP."""
+    open_seconds: Seconds = 5
+    """Until one call may try again."""
+
+
 class Upstream(Part):
     """How servers are asked."""
 
@@ -171,6 +183,13 @@ class Upstream(Part):
     list_seconds: Seconds = 2
     """What a server has to answer a list; who is later is named as missing."""
     connections_per_server: Annotated[int, Field(ge=1, le=1000)] = 10
+    max_attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    """For what is safe to repeat: reads, and tools that their server calls read-only or idempotent."""
+    eject_failures: Annotated[int, Field(ge=1)] = 5
+    """In a row; a replica with so many is the last choice …"""
+    eject_seconds: Seconds = 30
+    """… for so long."""
+    breaker: Breaker = Breaker()
     max_response_bytes: Annotated[int, Field(ge=1024)] = 16 * MEBIBYTE
     probe_seconds: Seconds = 5
     """Between two health checks of a server that is named by hand."""

@@ -54,10 +54,16 @@ class RpcError(Exception):
 class UpstreamError(RpcError):
     """A server couldn't be asked, or didn't answer with what MCP allows."""
 
-    def __init__(self, server: str, kind: ErrorType, message: str) -> None:
+    def __init__(
+        self, server: str, kind: ErrorType, message: str, *, blames: bool = True, transient: bool = False
+    ) -> None:
         code = REQUEST_TIMEOUT if kind is ErrorType.TIMEOUT else INTERNAL_ERROR
         super().__init__(code, f"server {server!r} {message}", {"type": str(kind), "server": server})
         self.kind = kind
+        self.blames = blames
+        """Whether it says that the server itself is failing."""
+        self.transient = transient
+        """Whether the same request may well succeed when it is sent again."""
 
 
 class HttpRefusal(Exception):  # noqa: N818 - a refusal by policy, not a fault

@@ -7,12 +7,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from services.gateway.config import Breaker as BreakerSettings
+from services.gateway.traffic.breaker import Breaker
+from services.gateway.traffic.retries import RetryBudget
 from services.kit.logs import get_logger
 
 REST_SECONDS: Final = 5.0
 """How long an endpoint that refused a connection is the last choice."""
 
 _turns = itertools.count()
+_DEFAULTS: Final = BreakerSettings()
 
 
 @dataclass(slots=True, eq=False)
@@ -23,17 +27,35 @@ class Endpoint:
     in_flight: int = 0
     last_turn: int = -1
     resting_until: float = 0.0
+    failures: int = 0
+    """In a row."""
 
-    def rest(self) -> None:
-        """Prefer other replicas for a while: this one can't be connected to."""
-        self.resting_until = time.monotonic() + REST_SECONDS
+    def rest(self, seconds: float = REST_SECONDS) -> None:
+        """Prefer other replicas for a while: this one can't be connected to, or keeps failing."""
+        self.resting_until = time.monotonic() + seconds
+
+    def failed(self, limit: int, seconds: float) -> None:
+        """Count a failure; rest for `seconds` after `limit` in a row, and again after each one more."""
+        self.failures += 1
+        if self.failures >= limit:
+            self.rest(seconds)
+            get_logger().warning("endpoint ejected", endpoint=self.url, failures=self.failures)
+
+    def answered(self) -> None:
+        """It works."""
+        self.failures = 0
+        self.resting_until = 0.0
 
 
 class Server:
     """A server by name, its ready endpoints, and how many requests to it may run at once."""
 
-    def __init__(self, name: str, connections: int) -> None:
+    def __init__(self, name: str, connections: int, breaker: BreakerSettings = _DEFAULTS) -> None:
         self.name = name
+        self.breaker = Breaker(name, breaker)
+        self.retries = RetryBudget()
+        self.repeatable_tools: frozenset[str] = frozenset()
+        """Those that its last list of tools calls read-only or idempotent."""
         self.endpoints: dict[str, Endpoint] = {}
         self.slots = asyncio.Semaphore(connections)
 
@@ -55,8 +77,9 @@ class Server:
 class Fleet:
     """All servers; a discovery keeps it up to date, requests read it."""
 
-    def __init__(self, connections_per_server: int) -> None:
+    def __init__(self, connections_per_server: int, breaker: BreakerSettings = _DEFAULTS) -> None:
         self._connections = connections_per_server
+        self._breaker = breaker
         self.servers: dict[str, Server] = {}
 
     def get(self, name: str) -> Server | None:
@@ -67,7 +90,7 @@ class Fleet:
         """Make `found` (server name → URLs of its ready endpoints, maybe none) what is there."""
         servers: dict[str, Server] = {}
         for name in sorted(found):
-            server = self.servers.get(name) or Server(name, self._connections)
+            server = self.servers.get(name) or Server(name, self._connections, self._breaker)
             before = set(server.endpoints)
             server.set_endpoints(found[name])
             servers[name] = server

@@ -48,6 +48,7 @@ class Forwarder:
         server, target = self._find(call)
         asked = question(call, {target.parameter: target.name}, name=target.name)
         if call.method == "tools/call":
+            asked.repeatable = target.name in server.repeatable_tools
             reply = await self._call_tool(call, server, target.name, asked)
         else:
             reply = await self._upstreams.ask(server, asked)

@@ -52,6 +52,8 @@ class Part:
     ttl_ms: int | None = None
     """The shortest of its pages; None until there is one."""
     public: bool = True
+    repeatable: set[str] = field(default_factory=set[str])
+    """Tools, by the server's own names, that may be called again when it is unknown if they ran."""
     problem: str | None = None
 
 
@@ -136,6 +138,8 @@ class Lists:
             part.problem = None if error.code == METHOD_NOT_FOUND else error.message
         except (KeyError, *DECODE_ERRORS):
             part.problem = "answered with a list that isn't one"
+        if call.method == "tools/list" and part.problem is None:
+            server.repeatable_tools = frozenset(part.repeatable)
         if part.problem is not None:
             part.items = {}
             get_logger().warning(
@@ -179,12 +183,34 @@ class Lists:
     def _add_page(self, part: Part, server: str, page: RawObject, kind: ListKind) -> None:
         qualify = self._names.qualify_uri if kind.kind is Kind.RESOURCE else self._names.qualify
         for item in decode_objects(page[kind.items]):
-            qualified = qualify(server, decode_text(item[kind.key]))
+            identity = decode_text(item[kind.key])
+            qualified = qualify(server, identity)
             item[kind.key] = raw(qualified)
             part.items.setdefault(qualified, item)
+            if kind.kind is Kind.TOOL and _is_repeatable(item):
+                part.repeatable.add(identity)
         ttl = _ttl_ms(page)
         part.ttl_ms = ttl if part.ttl_ms is None else min(part.ttl_ms, ttl)
         part.public = part.public and bytes(page.get("cacheScope", b"")) == b'"public"'
+
+
+class _Hints(msgspec.Struct):
+    """What a tool's `annotations` say of repeating it."""
+
+    read_only: bool = msgspec.field(default=False, name="readOnlyHint")
+    idempotent: bool = msgspec.field(default=False, name="idempotentHint")
+
+
+_hints: Final = msgspec.json.Decoder(_Hints)
+
+
+def _is_repeatable(tool: RawObject) -> bool:
+    """Whether its server says that calling it twice is no worse than once."""
+    try:
+        hints = _hints.decode(tool.get("annotations", b"{}"))
+    except DECODE_ERRORS:
+        return False
+    return hints.read_only or hints.idempotent
 
 
 def _ttl_ms(page: RawObject) -> int:

@@ -2,7 +2,8 @@
 
 The pool is a semaphore per server, so that a slow one can't take connections from the others. A request goes
 to the replica with the least in flight. It goes to another one only when that is safe: the connection was
-refused, so nothing was sent; or the connection broke and the method may be repeated.
+refused, so nothing was sent; or it broke (or a proxy says that the server is away) and the request may be
+repeated, which a budget keeps rare. A server that keeps failing is left alone by its breaker.
 """
 
 import asyncio
@@ -19,6 +20,8 @@ from services.gateway.config import Upstream as UpstreamSettings
 from services.gateway.errors import UNSUPPORTED_PROTOCOL_VERSION, UpstreamError
 from services.gateway.fleet import Endpoint, Server
 from services.gateway.messages import DECODE_ERRORS, Incoming, RequestId, decode_incoming
+from services.gateway.traffic.breaker import Permit
+from services.gateway.traffic.retries import pause
 from services.kit.logs import get_logger
 from services.kit.metrics import ErrorType
 
@@ -28,6 +31,9 @@ IDLE_SECONDS: Final = 30
 PROTOCOL_VERSION: Final = "2026-07-28"
 JSON_TYPE: Final = "application/json"
 STREAM_TYPE: Final = "text/event-stream"
+
+_AWAY: Final = frozenset({502, 503, 504})
+"""What a proxy says when the server behind it doesn't answer."""
 
 OnEvent = Callable[[bytes | None], Awaitable[None]]
 """Gets each notification of a stream (JSON), or None for a sign of life."""
@@ -79,6 +85,24 @@ class Upstreams:
         Raises:
             UpstreamError: there is no proper response.
         """
+        permit = server.breaker.admit()
+        if permit is Permit.REFUSED:
+            raise UpstreamError(
+                server.name, ErrorType.UNAVAILABLE, "keeps failing; try again in some seconds"
+            )
+        failed = None
+        try:
+            reply = await self._ask_in_time(server, question)
+            failed = False
+        except UpstreamError as error:
+            failed = error.blames or None
+            raise
+        else:
+            return reply
+        finally:
+            server.breaker.leave(permit, failed=failed)
+
+    async def _ask_in_time(self, server: Server, question: Question) -> Incoming:
         seconds = question.seconds or self._settings.timeout_seconds
         began = time.monotonic()
         try:
@@ -98,7 +122,9 @@ class Upstreams:
                 async with asyncio.timeout(self._settings.queue_seconds):
                     await slots.acquire()
             except TimeoutError:
-                raise UpstreamError(server.name, ErrorType.UNAVAILABLE, "has no free connection") from None
+                raise UpstreamError(
+                    server.name, ErrorType.UNAVAILABLE, "has no free connection", blames=False
+                ) from None
         else:
             await slots.acquire()
         try:
@@ -107,26 +133,59 @@ class Upstreams:
             slots.release()
 
     async def _ask_any(self, server: Server, question: Question, deadline: asyncio.Timeout) -> Incoming:
+        server.retries.earn()
+        attempts = 1
         while endpoint := server.pick(question.tried):
             question.tried.append(endpoint)
-            endpoint.in_flight += 1
             try:
-                return await self._ask_one(server, endpoint, question, deadline)
+                return await self._ask_endpoint(server, endpoint, question, deadline)
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+                # Nothing was sent, so the next replica's turn is no repetition.
                 endpoint.rest()
                 _log_failure("can't connect", server, endpoint, error)
-            except ConnectionBrokenError as error:
-                _log_failure("connection broke", server, endpoint, error)
-                if not question.repeatable:
-                    raise UpstreamError(
-                        server.name,
-                        ErrorType.UNAVAILABLE,
-                        "broke the connection; the call may have been carried out",
-                    ) from None
-            finally:
-                endpoint.in_flight -= 1
+            except UpstreamError as error:
+                attempts += 1
+                if not (self._may_repeat(question, error, attempts) and server.retries.spend()):
+                    raise
+                if server.pick(question.tried) is None:
+                    question.tried.clear()
+                await asyncio.sleep(pause(attempts))
         problem = "can't be reached" if question.tried else "has no ready replica"
-        raise UpstreamError(server.name, ErrorType.UNAVAILABLE, problem)
+        raise UpstreamError(server.name, ErrorType.UNAVAILABLE, problem, blames=bool(question.tried))
+
+    def _may_repeat(self, question: Question, error: UpstreamError, attempts: int) -> bool:
+        return question.repeatable and error.transient and attempts <= self._settings.max_attempts
+
+    async def _ask_endpoint(
+        self, server: Server, endpoint: Endpoint, question: Question, deadline: asyncio.Timeout
+    ) -> Incoming:
+        """Ask one replica, and remember whether it answers."""
+        endpoint.in_flight += 1
+        failed = True
+        try:
+            reply = await self._ask_one(server, endpoint, question, deadline)
+            failed = False
+        except ConnectionBrokenError as error:
+            _log_failure("connection broke", server, endpoint, error)
+            raise UpstreamError(
+                server.name,
+                ErrorType.UNAVAILABLE,
+                "broke the connection; the call may have been carried out",
+                transient=True,
+            ) from None
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            failed = False  # it rests anyway
+            raise
+        except asyncio.CancelledError:
+            failed = deadline.expired()  # else the caller has left
+            raise
+        else:
+            endpoint.answered()
+            return reply
+        finally:
+            endpoint.in_flight -= 1
+            if failed:
+                endpoint.failed(self._settings.eject_failures, self._settings.eject_seconds)
 
     async def _ask_one(
         self, server: Server, endpoint: Endpoint, question: Question, deadline: asyncio.Timeout
@@ -159,7 +218,9 @@ class Upstreams:
                 deadline.reschedule(asyncio.get_running_loop().time() + self._settings.stream_seconds)
             return await self._last_of_stream(server, response, question)
         if kind != JSON_TYPE:
-            raise _bad(server, f"answered HTTP {response.status} with {kind}")
+            message = f"answered HTTP {response.status} with {kind}"
+            transient = response.status in _AWAY
+            raise UpstreamError(server.name, ErrorType.BAD_RESPONSE, message, transient=transient)
         message = _decode(server, await self._read(server, response))
         if not _answers(message, question):
             raise _bad(server, f"answered HTTP {response.status} without a JSON-RPC response")
@@ -205,6 +266,7 @@ class Upstreams:
                 if message.method is None or message.id is not None:
                     raise _bad(server, "sent a message that 2026-07-28 doesn't allow in a stream")
                 if question.on_event:
+                    question.repeatable = False  # progress must not begin anew for the caller
                     await question.on_event(data)
             if not events and question.on_event:
                 await question.on_event(None)

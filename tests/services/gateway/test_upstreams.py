@@ -195,7 +195,7 @@ def test_only_what_is_safe_is_repeated_when_a_connection_breaks(
     launcher: Launcher, breaking: str, alpha: str
 ) -> None:
     servers = [{"name": "half", "urls": [breaking, alpha]}]
-    gateway = launcher.gateway({"auth": "none", "servers": servers})
+    gateway = launcher.gateway({"auth": "none", "servers": servers, "upstream": {"eject_failures": 100}})
     for _ in range(4):
         read = gateway.mcp("resources/read", {"uri": "half+note://first"}).json()
         assert read["result"]["contents"][0]["uri"] == "half+note://first"
