@@ -223,3 +223,20 @@ def test_a_changed_policy_is_in_force_without_a_restart(
     assert sees() == {"alpha__add"}
     time.sleep(0.2)
     assert (reloads("loaded"), reloads("refused")) == (1, 2)
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_arguments_of_what_is_hidden_are_not_completed(ruled: Gateway, tokens: Tokens, era: str) -> None:
+    argument = {"name": "title", "value": "a"}
+    for reference, word, name in (
+        ({"type": "ref/prompt", "name": "odd__greet"}, "prompt", "odd__greet"),
+        ({"type": "ref/resource", "uri": "alpha+note://by/{title}"}, "resource", "alpha+note://by/{title}"),
+        (
+            {"type": "ref/prompt", "name": "alpha__greet", "uri": "alpha+note://by/{title}"},
+            "resource",
+            "alpha+note://by/{title}",
+        ),
+    ):
+        params = {"ref": reference, "argument": argument}
+        response = ask(ruled, era, "completion/complete", params, tokens.make())
+        assert response.json()["error"]["message"] == f"Unknown {word}: {name}"
