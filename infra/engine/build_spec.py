@@ -42,7 +42,7 @@ class ImageSpec:
 
 
 def image_specs(graph: Graph, *, project: Path = REPOSITORY) -> list[ImageSpec]:
-    """The images that a graph declares, each reference once, in order of registration.
+    """The images that a graph declares, each reference once, in the graph's order.
 
     Args:
         graph: One evaluated stack.

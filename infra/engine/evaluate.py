@@ -58,7 +58,7 @@ def evaluate(request: Json) -> Json:
 
 
 def _run(program: Path) -> None:
-    """Run the program to its end. One worker thread keeps the order of registrations always the same."""
+    """Run the program to its end."""
     loop = asyncio.new_event_loop()
     loop.set_default_executor(ThreadPoolExecutor(max_workers=1))
     asyncio.set_event_loop(loop)

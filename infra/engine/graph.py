@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from typing import Any, Final, Self, TypeAlias
 
 Data: TypeAlias = Any
@@ -71,7 +72,7 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """All resources of one evaluated stack, in order of registration, and the stack's outputs."""
+    """All resources of one evaluated stack, as `ordered` puts them, and the stack's outputs."""
 
     project: str
     stack: str
@@ -87,3 +88,23 @@ class Graph:
         for resource in self.resources:
             if resource.custom and resource.type.startswith("kubernetes:"):
                 yield resource
+
+
+def ordered(resources: Iterable[Resource]) -> tuple[Resource, ...]:
+    """Each resource after its parent, its provider and its dependencies; where those leave a choice, by URN.
+
+    The order of registration is not the same each time: it depends on which output was resolved first.
+    """
+    by_urn = {resource.urn: resource for resource in resources}
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for resource in by_urn.values():
+        provider = resource.provider.rpartition("::")[0]
+        before = {resource.parent, provider, *resource.dependencies} & by_urn.keys()
+        sorter.add(resource.urn, *before - {resource.urn})
+    sorter.prepare()
+    found: list[Resource] = []
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready())
+        found += (by_urn[urn] for urn in ready)
+        sorter.done(*ready)
+    return tuple(found)

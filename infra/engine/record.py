@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from infra.engine import wire
-from infra.engine.graph import Graph, Resource
+from infra.engine.graph import Graph, Resource, ordered
 from infra.engine.project import Project, load
 from infra.errors import PlatformError
 
@@ -49,7 +49,7 @@ def record(
     return Graph(
         project=settings.name,
         stack=stack,
-        resources=tuple(_resource(item) for item in answer["resources"]),
+        resources=ordered(_resource(item) for item in answer["resources"]),
         outputs=wire.from_wire(answer["outputs"]),
     )
 
