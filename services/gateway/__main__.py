@@ -10,7 +10,8 @@ from typing import Final
 from services.gateway.access import trust_of
 from services.gateway.app import SERVICE, GatewayApp
 from services.gateway.authorization import PolicyError, load_policy
-from services.gateway.config import ENV_PREFIX, Auth, GatewayConfig
+from services.gateway.config import ENV_PREFIX, GatewayConfig
+from services.gateway.config_auth import Auth
 from services.gateway.config_file import ConfigError, load_config
 from services.gateway.discovery import DiscoveryError
 from services.kit.health import Health

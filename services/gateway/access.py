@@ -5,7 +5,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from services.gateway.authorization import UNRESTRICTED, PolicyFile, Trust, View
-from services.gateway.config import Auth
+from services.gateway.config_auth import Auth
 from services.gateway.errors import FORBIDDEN, UNAUTHORIZED, HttpRefusal
 from services.gateway.issuers import Issuers
 from services.kit.tokens import Principal, Refusal, TokenRefusedError

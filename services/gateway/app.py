@@ -11,7 +11,8 @@ from services.gateway.access import METADATA_PATH, READ_SCOPE, Access, trust_of
 from services.gateway.asking import Asker
 from services.gateway.authorization import PolicyFile
 from services.gateway.call import Call, Era
-from services.gateway.config import Auth, GatewayConfig
+from services.gateway.config import GatewayConfig
+from services.gateway.config_auth import Auth
 from services.gateway.discovery import Discovery, discovery_for
 from services.gateway.dispatch import routes
 from services.gateway.endpoint import McpEndpoint

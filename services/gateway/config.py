@@ -7,12 +7,9 @@ key of it. Nothing in it is secret: verification needs public keys only.
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -21,6 +18,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from services.gateway.config_auth import Auth, Authorization
+from services.gateway.config_parts import SERVICE_ACCOUNT, HttpUrl, Part, Seconds
 from services.gateway.names import SERVER_NAME_RULE, is_server_name
 from services.kit.conventions import DRAIN_SECONDS, MCP_PORT, OPS_PORT
 from services.kit.settings import LogLevel, Port
@@ -29,40 +28,13 @@ ENV_PREFIX: Final = "MCP_GATEWAY_"
 ENV_LEVELS: Final = "__"
 NO_AUTH: Final = "none"
 LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
-SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 MEBIBYTE: Final = 1024 * 1024
-
-Seconds = Annotated[float, Field(gt=0, le=3600)]
-
-
-def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("must be an absolute http(s) URL without query or fragment")
-    return value
-
-
-def _https_unless_local(value: str) -> str:
-    parts = urlsplit(value)
-    local = parts.hostname in {"localhost", "127.0.0.1", "::1"}
-    if parts.username is not None or (parts.scheme != "https" and not local):
-        raise ValueError("must be https (http only to this machine), without a user name")
-    return value
 
 
 def _server_name(value: str) -> str:
     if not is_server_name(value):
         raise ValueError(f"must be {SERVER_NAME_RULE}")
     return value
-
-
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-
-
-class Part(BaseModel):
-    """A mapping in which every key is known."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Listen(Part):
@@ -79,61 +51,6 @@ class Listen(Part):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
-
-
-class Published(Part):
-    """Keys that are fetched: how often, and how long the last ones stay in use if that fails."""
-
-    refresh_seconds: Annotated[float, Field(gt=0, le=86_400)] = 300
-    keep_seconds: Annotated[float, Field(gt=0, le=30 * 86_400)] = 86_400
-
-
-class KeySet(Published):
-    """A JSON Web Key Set."""
-
-    uri: Annotated[HttpUrl, AfterValidator(_https_unless_local)]
-    ca_file: Path | None = None
-
-
-class ClusterKeys(Published):
-    """The keys of a Kubernetes cluster's service accounts, from its API. The rest is for running outside."""
-
-    api_url: Annotated[HttpUrl, AfterValidator(_https_unless_local)] | None = None
-    token_file: Path = SERVICE_ACCOUNT / "token"
-    ca_file: Path = SERVICE_ACCOUNT / "ca.crt"
-
-
-class Issuer(Part):
-    """Who may issue tokens, and where the keys are: in a file, at an address, or at the cluster's API."""
-
-    issuer: HttpUrl
-    public_key_file: Path | None = None
-    jwks: KeySet | None = None
-    kubernetes: ClusterKeys | None = None
-
-    @model_validator(mode="after")
-    def _has_keys(self) -> Self:
-        if [self.public_key_file, self.jwks, self.kubernetes].count(None) != 2:  # noqa: PLR2004 - all but one
-            raise ValueError("exactly one of 'public_key_file', 'jwks' and 'kubernetes' is needed")
-        return self
-
-
-class Auth(Part):
-    """Bearer tokens are required; they must name our audience."""
-
-    audience: HttpUrl
-    issuers: Annotated[tuple[Issuer, ...], Field(min_length=1)]
-    group_claims: tuple[str, ...] = ("groups", "roles")
-    """Claims (text, or a list of it) that a policy may refer to."""
-
-    @field_validator("issuers")
-    @classmethod
-    def _keys_come_one_way(cls, issuers: tuple[Issuer, ...]) -> tuple[Issuer, ...]:
-        names = [it.issuer for it in issuers]
-        for it in issuers:
-            if it.public_key_file is None and names.count(it.issuer) > 1:
-                raise ValueError(f"{it.issuer!r} is there twice; only key files may be several")
-        return issuers
 
 
 class KubernetesDiscovery(Part):
@@ -214,15 +131,6 @@ class Lists(Part):
 
     max_ttl_ms: Annotated[int, Field(ge=0)] = 5000
     """A list covers servers that come and go, so it is never called fresh for longer than this."""
-
-
-class Authorization(Part):
-    """Who may use what."""
-
-    policy_file: Path
-    """See services/gateway/authorization/model.py. Without one, scopes alone decide."""
-    reload_seconds: Seconds = 2
-    """How often it is looked whether the file has changed."""
 
 
 class Redis(Part):

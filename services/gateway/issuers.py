@@ -5,7 +5,7 @@ from typing import Final
 
 from prometheus_client import Counter
 
-from services.gateway.config import Auth, Issuer
+from services.gateway.config_auth import Auth, Issuer
 from services.gateway.discovery.kubernetes import in_cluster_url
 from services.kit.tokens import IssuerKey, Principal, Refusal, TokenRefusedError, TokenVerifier
 from services.kit.tokens.remote import KeyAddress, RemoteKeys
