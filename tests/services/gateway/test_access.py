@@ -178,7 +178,11 @@ def test_arguments_are_not_logged_but_who_called_what_is(guarded: Gateway, token
     meta = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
     headers = {"X-Request-Id": "audit-me", **bearer(tokens.make())["headers"]}
     guarded.mcp("tools/call", call, headers=headers, meta=meta)
-    line = next(line for line in guarded.process.lines() if line.get("request_id") == "audit-me")
+
+    def logged() -> dict[str, Any] | None:
+        return next((it for it in guarded.process.lines() if it.get("request_id") == "audit-me"), None)
+
+    line = guarded.wait_for(logged, "line, which is written after the answer is sent")
     assert (line["user"], line["server"], line["name"], line["status"]) == ("ada", "alpha", "add", 200)
     assert (line["method"], line["trace_id"]) == ("tools/call", "0af7651916cd43dd8448eb211c80319c")
     assert line["duration_ms"] > 0
