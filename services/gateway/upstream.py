@@ -9,7 +9,7 @@ repeated, which a budget keeps rare. A server that keeps failing is left alone b
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,15 +22,13 @@ from services.gateway.fleet import Endpoint, Server
 from services.gateway.messages import DECODE_ERRORS, Incoming, RequestId, decode_incoming
 from services.gateway.traffic.breaker import Permit
 from services.gateway.traffic.retries import pause
+from services.gateway.upstream_headers import JSON_TYPE, PROTOCOL_VERSION, STREAM_TYPE
 from services.kit.logs import get_logger
 from services.kit.metrics import ErrorType
 
 IDLE_SECONDS: Final = 30
 """How long an unused connection is kept: less than servers do, lest they close it just as we use it."""
 
-PROTOCOL_VERSION: Final = "2026-07-28"
-JSON_TYPE: Final = "application/json"
-STREAM_TYPE: Final = "text/event-stream"
 
 _AWAY: Final = frozenset({502, 503, 504})
 """What a proxy says when the server behind it doesn't answer."""
@@ -295,18 +293,3 @@ def _log_failure(what: str, server: Server, endpoint: Endpoint, error: Exception
     get_logger().warning(
         what, server=server.name, endpoint=endpoint.url, reason=f"{type(error).__name__}: {error}"
     )
-
-
-def upstream_headers(method: str, name: str | None, extra: Mapping[str, str]) -> dict[str, str]:
-    """The headers of a 2026-07-28 request; `name` is already encoded for a header."""
-    headers = {
-        "Content-Type": JSON_TYPE,
-        "Accept": f"{JSON_TYPE}, {STREAM_TYPE}",
-        "Accept-Encoding": "identity",
-        "MCP-Protocol-Version": PROTOCOL_VERSION,
-        "Mcp-Method": method,
-        **extra,
-    }
-    if name is not None:
-        headers["Mcp-Name"] = name
-    return headers

@@ -12,7 +12,7 @@ from services.gateway.config import StaticServer, Upstream
 from services.gateway.eras import CAPABILITIES_KEY, CLIENT_INFO_KEY, IMPLEMENTATION, VERSION_KEY
 from services.gateway.fleet import Fleet
 from services.gateway.messages import encode
-from services.gateway.upstream import PROTOCOL_VERSION, upstream_headers
+from services.gateway.upstream_headers import PROTOCOL_VERSION, upstream_headers
 from services.kit.logs import get_logger
 
 FAILURES_TO_LEAVE: Final = 2
