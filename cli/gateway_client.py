@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -50,12 +51,35 @@ async def list_tools(client: Client) -> list[Tool]:
         cursor = page.next_cursor
 
 
-def run(url: str, token: str, action: Callable[[Client], Awaitable[T]]) -> T:
+class NotReachedError(PlatformError):
+    """Nothing answers at the gateway's address."""
+
+
+def run(url: str, token: str, action: Callable[[Client], Awaitable[T]], *, patience: float = 0) -> T:
     """Do one thing as a client of the gateway.
 
+    Args:
+        url: The gateway, without path.
+        token: A bearer token.
+        action: What to do.
+        patience: Seconds to go on trying while nothing answers: the cluster's network follows a new pod
+            a moment after it is ready, and nothing tells when.
+
     Raises:
-        PlatformError: the gateway is not reached, refuses the token, or answers with a protocol error.
+        NotReachedError: The gateway is not reached.
+        PlatformError: It refuses the token, or answers with a protocol error.
     """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return _once(url, token, action)
+        except NotReachedError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.5)
+
+
+def _once(url: str, token: str, action: Callable[[Client], Awaitable[T]]) -> T:
 
     async def connected() -> T:
         async with connect(url, token) as client:
@@ -66,7 +90,7 @@ def run(url: str, token: str, action: Callable[[Client], Awaitable[T]]) -> T:
     except* MCPError as group:
         raise PlatformError(f"the gateway at {url} answered: {_first(group)}") from None
     except* (OSError, httpx2.HTTPError) as group:
-        raise PlatformError(
+        raise NotReachedError(
             f"the gateway at {url} does not answer: {_first(group) or type(_leaf(group)).__name__}",
             hint="is the stack up? mcpctl status shows it, mcpctl up brings it up",
         ) from None

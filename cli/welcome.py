@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mcp import Client
     from mcp_types import Tool
 
+PATIENCE: Final = 20.0
+
 NEXT: Final = """\
 Next:
   mcpctl tools{stack}                    the tools behind the gateway
@@ -44,7 +46,9 @@ def welcome(stack: str) -> None:
 
     if Deployed.of(stack).settings.auth.dev_issuer:
         with GatewayAccess.of(stack) as gateway:
-            said = gateway_client.run(gateway.url, gateway.token("mcpctl", "mcp:read mcp:call"), action)
+            said = gateway_client.run(
+                gateway.url, gateway.token("mcpctl", "mcp:read mcp:call"), action, patience=PATIENCE
+            )
             out.print(f"[green]✓[/] {said}", soft_wrap=True)
             out.print(f"gateway: {gateway.url}{MCP_PATH}", highlight=False)
     out.print(NEXT.format(stack="" if stack == "dev" else f" --stack {stack}"), markup=False, highlight=False)
