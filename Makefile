@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 EXTRAS := gateway servers infra cli bench dev
 STACK  ?= dev
 
-.PHONY: up down test lint nightly bench bench-gateway lock docs clean
+.PHONY: up down test lint bench bench-gateway lock docs clean
 
 up: $(VENV)/.ready ## bring stack dev up, make one tool call, say what is running
 	$(BIN)/mcpctl up --stack $(STACK) --yes
@@ -17,15 +17,12 @@ down: $(VENV)/.ready ## take the stack and the embedded Kubernetes down; data st
 	$(BIN)/mcpctl cluster down
 
 test: $(VENV)/.ready lint ## the whole test suite
-	$(BIN)/python -m pytest -m "not nightly"
+	$(BIN)/python -m pytest
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
-
-nightly: $(VENV)/.ready ## what is too slow for every change
-	$(BIN)/python -m pytest -m nightly
 
 bench: $(VENV)/.ready ## measure; prints tables
 	$(BIN)/python -m bench.platform
