@@ -17,7 +17,7 @@ from tempfile import mkdtemp
 
 import pytest
 
-from infra.cluster import Cluster, launch, silent
+from infra.cluster import Cluster, launch, preflight, silent
 from infra.cluster.node import MOUNT_SOURCE, SHOWN_SETTINGS
 from infra.cluster.processes import Identity, children
 from infra.errors import PlatformError
@@ -65,6 +65,7 @@ def leftovers(cluster: Cluster) -> list[str]:
 
 @pytest.fixture(scope="module")
 def before() -> dict[str, object]:
+    preflight.ensure_programs(silent)  # what looks at the machine may be missing from a bare one
     return machine()
 
 

@@ -7,13 +7,15 @@ each version since 1.0. Go fetches the module and checks its sum; nothing of it 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
+from infra.cluster import silent
+from infra.cluster.golang import find_go
+from infra.cluster.spec import home
 from policies.evaluate import evaluate
 from policies.objects import KubernetesObject, Stack
 from policies.registry import rules_of
@@ -30,9 +32,7 @@ FIXTURES = 4241
 
 @pytest.fixture(scope="module")
 def fixtures() -> Path:
-    go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
-    if go is None:
-        pytest.skip("upstream's fixtures come with a Go module, and there is no Go here")
+    go = find_go(home(), silent)
     answer = subprocess.run(
         [go, "mod", "download", "-json", MODULE], capture_output=True, text=True, check=False
     )
