@@ -2,21 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 from prometheus_client import CollectorRegistry
 
-from services.gateway.access import METADATA_PATH, READ_SCOPE, Access, trust_of
+from services.gateway.access import Access, trust_of
 from services.gateway.asking import Asker
 from services.gateway.authorization import PolicyFile
-from services.gateway.call import Call, Era
 from services.gateway.config import GatewayConfig
 from services.gateway.config_auth import Auth
 from services.gateway.discovery import Discovery, discovery_for
 from services.gateway.dispatch import routes
 from services.gateway.endpoint import McpEndpoint
-from services.gateway.errors import HttpRefusal
 from services.gateway.fleet import Fleet
 from services.gateway.forward import Forwarder
 from services.gateway.guard import Guard
@@ -30,16 +27,14 @@ from services.gateway.targets import Targets
 from services.gateway.traffic.limits import Limiter
 from services.gateway.traffic.shared_store import SharedStore
 from services.gateway.upstream import Upstreams
-from services.kit.asgi import Receive, Scope, Send, answer_lifespan, respond
+from services.gateway.web import reading
+from services.gateway.web.router import Router
+from services.kit.asgi import Receive, Scope, Send, answer_lifespan
 from services.kit.conventions import MCP_PATH
 from services.kit.health import Health
 from services.kit.logs import get_logger
-from services.kit.ops import HEALTH_PATH, answer_health
-from services.kit.version import VERSION
 
 SERVICE: Final = "gateway"
-CONFIG_PATH: Final = "/config"
-TOOLS_PATH: Final = "/tools"
 RESTART_SECONDS: Final = 5.0
 
 
@@ -78,7 +73,7 @@ class GatewayApp:
         elif scope["path"] == MCP_PATH:
             await self._mcp(scope, receive, send)
         else:
-            await self._page(scope, send)
+            await self._pages(scope, receive, send)
 
     def _read_policy(self, auth: Auth | None) -> PolicyFile | None:
         settings = self._config.authorization
@@ -108,6 +103,8 @@ class GatewayApp:
             Asker(self._config.requests.input_seconds),
             levels,
         )
+        pages = reading.operations(SERVICE, self._health, self._access, self._config, self._lists)
+        self._pages = Router(pages, self._guard, self._access, self._limiter, self._metrics)
         self._tasks = [asyncio.create_task(self._keep_running("discovery", self._discovery.run))]
         if self._issuers is not None and self._issuers.fetches:
             self._tasks.append(asyncio.create_task(self._keep_running("fetching keys", self._issuers.run)))
@@ -133,33 +130,6 @@ class GatewayApp:
             except Exception:  # noqa: BLE001 - whatever it is, it is logged and the task goes on
                 get_logger().exception(f"{what} stopped")
                 await asyncio.sleep(RESTART_SECONDS)
-
-    async def _page(self, scope: Scope, send: Send) -> None:
-        """Everything that isn't MCP; all of it is read only."""
-        try:
-            if scope["path"] == HEALTH_PATH:
-                await answer_health(send, SERVICE, self._health)
-            else:
-                await respond(send, 200, msgspec.json.encode(await self._content(scope)))
-        except HttpRefusal as refusal:
-            self._metrics.violations.labels(refusal.reason).inc()
-            body = msgspec.json.encode({"error": refusal.message})
-            await respond(send, refusal.status, body, headers=refusal.headers)
-
-    async def _content(self, scope: Scope) -> Any:  # noqa: ANN401 - any JSON
-        path = scope["path"]
-        if path in {METADATA_PATH, METADATA_PATH + MCP_PATH} and self._access.metadata:
-            return self._access.metadata
-        if path not in {CONFIG_PATH, TOOLS_PATH}:
-            raise HttpRefusal(404, "not found", reason="not_found")
-        if scope["method"] != "GET":
-            raise HttpRefusal(405, "only GET is served here", reason="method", headers=((b"allow", b"GET"),))
-        headers = self._guard.headers(scope)
-        principal, view = await self._access.admit(headers.get(b"authorization"))
-        self._access.require(principal, {READ_SCOPE})
-        if path == CONFIG_PATH:
-            return {"version": VERSION, **self._config.public()}
-        return await self._lists.answer(Call(0, "tools/list", {}, {}, Era.STATELESS, principal, view))
 
 
 def names_of(config: GatewayConfig) -> Names:

@@ -1,8 +1,6 @@
 """The MCP endpoint: a POST from first byte to access log."""
 
 import asyncio
-import re
-import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +31,7 @@ from services.gateway.messages import (
 )
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.permission import Permission
+from services.gateway.request_id import request_id_of
 from services.gateway.session import HEADER, LogLevels
 from services.gateway.traffic.limits import Limiter
 from services.kit.asgi import Receive, Scope, Send
@@ -40,7 +39,6 @@ from services.kit.logs import bind_request, get_logger, trace_fields
 from services.kit.metrics import OTHER
 from services.kit.tokens import Principal
 
-_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _CLIENT_CLOSED: Final = 499
 """What proxies log when the caller left before the answer; never sent."""
 
@@ -86,7 +84,7 @@ class McpEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong in it becomes a JSON-RPC error."""
         began = time.perf_counter()
-        request_id = _request_id(scope)
+        request_id = request_id_of(scope)
         record = Record(request_id)
         structlog.contextvars.clear_contextvars()
         bind_request(request_id)
@@ -204,14 +202,6 @@ class McpEndpoint:
             outcome=record.error or "ok",
             duration_ms=round(seconds * 1000, 2),
         )
-
-
-def _request_id(scope: Scope) -> str:
-    """The caller's `X-Request-Id` where it is harmless to log, else a new one."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return value.decode()
-    return secrets.token_hex(8)
 
 
 def _traceparent(meta: RawObject) -> str | None:

@@ -1,0 +1,141 @@
+"""Finds the operation for a request, lets in who may use it, and sends what it answers."""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Final
+from urllib.parse import parse_qsl
+
+import msgspec
+import structlog
+
+from services.gateway.access import Access
+from services.gateway.errors import HttpRefusal
+from services.gateway.guard import ClientGoneError, Guard
+from services.gateway.metrics import GatewayMetrics
+from services.gateway.request_id import request_id_of
+from services.gateway.traffic.limits import Limiter
+from services.gateway.web.operation import NOBODY, NOTHING, Operation, Reply, WebRequest
+from services.gateway.web.problems import problem
+from services.kit.asgi import Receive, Scope, Send, respond
+from services.kit.logs import bind_request, get_logger
+
+_MAX_PARAMETERS: Final = 20
+_DEFECT: Final = HttpRefusal(500, "internal error", reason="internal", violation=False)
+_HEADERS: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+"""Unless an operation says otherwise."""
+
+
+class Router:
+    """Answers every request whose path isn't MCP's."""
+
+    def __init__(
+        self,
+        operations: Iterable[Operation],
+        guard: Guard,
+        access: Access,
+        limiter: Limiter,
+        metrics: GatewayMetrics,
+    ) -> None:
+        self._paths: dict[tuple[str, ...], dict[str, Operation]] = {}
+        for it in operations:
+            self._paths.setdefault(_segments(it.path), {})[it.method] = it
+        self._guard = guard
+        self._access = access
+        self._limiter = limiter
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; whatever goes wrong in it becomes a problem document."""
+        began = time.perf_counter()
+        request_id = request_id_of(scope)
+        structlog.contextvars.clear_contextvars()
+        bind_request(request_id)
+        outcome = "ok"
+        try:
+            reply = await self._reply(scope, receive, request_id)
+        except HttpRefusal as refusal:
+            outcome = refusal.reason
+            if refusal.violation:
+                self._metrics.violations.labels(outcome).inc()
+            reply = problem(refusal)
+        except ClientGoneError:
+            return
+        except Exception:  # noqa: BLE001 - a defect of ours: logged, and never a traceback to the caller
+            get_logger().exception("request failed")
+            outcome, reply = "internal", problem(_DEFECT)
+        headers = [(b"x-request-id", request_id.encode()), *reply.headers]
+        given = {name for name, _ in reply.headers}
+        headers += [header for header in _HEADERS if header[0] not in given]
+        await respond(send, reply.status, reply.body, content_type=reply.content_type, headers=headers)
+        get_logger().info(
+            "page",
+            method=scope["method"],
+            path=scope["path"][:200],
+            status=reply.status,
+            outcome=outcome,
+            duration_ms=round((time.perf_counter() - began) * 1000, 2),
+        )
+
+    async def _reply(self, scope: Scope, receive: Receive, request_id: str) -> Reply:
+        operation, path = self._find(scope["path"], scope["method"])
+        if operation.scope is None:
+            answer = await operation.answer(WebRequest(NOBODY, NOTHING, path, {}, b""))
+        else:
+            headers = self._guard.headers(scope)
+            principal, view = await self._access.admit(headers.get(b"authorization"))
+            bind_request(request_id, user=principal.subject)
+            await self._limiter.admit(principal, None)
+            self._access.require(principal, {operation.scope})
+            query = _query(scope["query_string"], operation.query)
+            body = b"" if operation.takes is None else await self._guard.body(headers, receive)
+            answer = await operation.answer(WebRequest(principal, view, path, query, body))
+        return answer if isinstance(answer, Reply) else Reply(200, msgspec.json.encode(answer))
+
+    def _find(self, path: str, method: str) -> tuple[Operation, Mapping[str, str]]:
+        segments = _segments(path)
+        methods, named = self._paths.get(segments), dict[str, str]()
+        if methods is None:
+            for pattern, found in self._paths.items():
+                matched = _match(pattern, segments)
+                if matched is not None:
+                    methods, named = found, matched
+                    break
+            else:
+                raise HttpRefusal(404, "not found", reason="not_found")
+        if method not in methods:
+            allowed = ", ".join(sorted(methods))
+            headers = ((b"allow", allowed.encode()),)
+            raise HttpRefusal(405, f"only {allowed} is served here", reason="method", headers=headers)
+        return methods[method], named
+
+
+def _segments(path: str) -> tuple[str, ...]:
+    return tuple(path.split("/"))
+
+
+def _match(pattern: tuple[str, ...], segments: tuple[str, ...]) -> dict[str, str] | None:
+    if len(pattern) != len(segments):
+        return None
+    named: dict[str, str] = {}
+    for expected, given in zip(pattern, segments, strict=True):
+        if expected.startswith("{") and given:
+            named[expected[1:-1]] = given
+        elif expected != given:
+            return None
+    return named
+
+
+def _query(text: bytes, known: Mapping[str, str]) -> dict[str, str]:
+    """The parameters, each known and there once: one that is misspelt must not widen what is done."""
+    try:
+        pairs = parse_qsl(
+            text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS
+        )
+    except ValueError:
+        raise HttpRefusal(400, "the query can't be read", reason="query", violation=False) from None
+    if unknown := sorted({name for name, _ in pairs} - set(known)):
+        message = f"the query has {unknown[0][:50]!r}; allowed: {', '.join(known) or 'nothing'}"
+        raise HttpRefusal(400, message, reason="query", violation=False)
+    if len(pairs) != len({name for name, _ in pairs}):
+        raise HttpRefusal(400, "a query parameter is there twice", reason="query", violation=False)
+    return dict(pairs)
