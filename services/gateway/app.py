@@ -1,7 +1,5 @@
 """The gateway's ASGI app: which path is answered by what, and what lives as long as the process."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -9,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from services.gateway.access import Access, trust_of
 from services.gateway.asking import Asker
 from services.gateway.authorization import PolicyFile
+from services.gateway.background import Background
 from services.gateway.config import GatewayConfig
 from services.gateway.config_auth import Auth
 from services.gateway.discovery import Discovery, discovery_for
@@ -26,16 +25,15 @@ from services.gateway.session import LogLevels
 from services.gateway.targets import Targets
 from services.gateway.traffic.limits import Limiter
 from services.gateway.traffic.shared_store import SharedStore
+from services.gateway.traffic.shedding import Shedder
 from services.gateway.upstream import Upstreams
 from services.gateway.web import reading
 from services.gateway.web.router import Router
 from services.kit.asgi import Receive, Scope, Send, answer_lifespan
 from services.kit.conventions import MCP_PATH
 from services.kit.health import Health
-from services.kit.logs import get_logger
 
 SERVICE: Final = "gateway"
-RESTART_SECONDS: Final = 5.0
 
 
 class GatewayApp:
@@ -63,6 +61,8 @@ class GatewayApp:
         if self._store is not None:
             health.add_check("redis", self._store.status, required=False)
         self._limiter = Limiter(config.limits, self._store, registry)
+        self._shedder = Shedder(config.overload, registry)
+        self._background = Background()
         self._discovery: Discovery = discovery_for(config, self._fleet, self._metrics)
         health.add_check("discovery", self._discovery.problem)
 
@@ -93,7 +93,7 @@ class GatewayApp:
         forwarder = Forwarder(self._fleet, self._upstreams, self._metrics, names, self._lists)
         permission = Permission(self._access, Targets(names), self._metrics)
         levels = LogLevels()
-        self._mcp = McpEndpoint(
+        endpoint = McpEndpoint(
             self._guard,
             self._access,
             self._limiter,
@@ -105,31 +105,21 @@ class GatewayApp:
         )
         pages = reading.operations(SERVICE, self._health, self._access, self._config, self._lists)
         self._pages = Router(pages, self._guard, self._access, self._limiter, self._metrics)
-        self._tasks = [asyncio.create_task(self._keep_running("discovery", self._discovery.run))]
+        self._mcp = self._shedder.around(endpoint)
+        self._background.keep("discovery", self._discovery.run)
+        self._background.keep("measuring the lag", self._shedder.watch)
         if self._issuers is not None and self._issuers.fetches:
-            self._tasks.append(asyncio.create_task(self._keep_running("fetching keys", self._issuers.run)))
+            self._background.keep("fetching keys", self._issuers.run)
         if self._policy is not None:
-            watch = self._policy.watch
-            self._tasks.append(asyncio.create_task(self._keep_running("watching the policy", watch)))
+            self._background.keep("watching the policy", self._policy.watch)
         if self._store is not None:
-            self._tasks.append(asyncio.create_task(self._keep_running("watching redis", self._store.watch)))
+            self._background.keep("watching redis", self._store.watch)
 
     async def _stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.stop()
         await self._upstreams.close()
         if self._store is not None:
             await self._store.close()
-
-    async def _keep_running(self, what: str, run: Callable[[], Awaitable[None]]) -> None:
-        """Run a task for ever, again should a defect end it: a fleet that is stale, say, would be worse."""
-        while True:
-            try:
-                await run()
-            except Exception:  # noqa: BLE001 - whatever it is, it is logged and the task goes on
-                get_logger().exception(f"{what} stopped")
-                await asyncio.sleep(RESTART_SECONDS)
 
 
 def names_of(config: GatewayConfig) -> Names:

@@ -176,6 +176,15 @@ class Limits(Part):
     """While Redis is away: each replica counts for itself, or lets in everything, or nothing."""
 
 
+class Overload(Part):
+    """When requests are refused (503) because the process can't keep up with those that it has."""
+
+    max_lag_seconds: Annotated[float, Field(ge=0.001, le=10)] = 0.02
+    """The event loop is later than this, and …"""
+    in_flight: Annotated[int, Field(ge=1)] = 100
+    """… so many requests are worked on."""
+
+
 def _kind_of_auth(value: object) -> str:
     return NO_AUTH if isinstance(value, str) else "tokens"
 
@@ -206,6 +215,7 @@ class GatewayConfig(BaseSettings):
     lists: Lists = Lists()
     redis: Redis | None = None
     limits: Limits = Limits()
+    overload: Overload = Overload()
     log_level: LogLevel = "info"
     drain_seconds: Annotated[int, Field(ge=0, le=3600)] = DRAIN_SECONDS
 
