@@ -14,11 +14,12 @@ from services.gateway.discovery import Discovery, discovery_for
 from services.gateway.dispatch import routes
 from services.gateway.endpoint import McpEndpoint
 from services.gateway.fleet import Fleet
+from services.gateway.fleet_metrics import FleetCollector
 from services.gateway.forward import Forwarder
 from services.gateway.guard import Guard
 from services.gateway.issuers import Issuers
 from services.gateway.lists import Lists
-from services.gateway.metrics import FleetCollector, GatewayMetrics
+from services.gateway.metrics import GatewayMetrics
 from services.gateway.names import Names, PlainNames, PrefixedNames
 from services.gateway.permission import Permission
 from services.gateway.session import LogLevels

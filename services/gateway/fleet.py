@@ -1,6 +1,5 @@
 """The servers that are there now and the endpoints (replicas) of each."""
 
-import asyncio
 import itertools
 import time
 from collections.abc import Collection, Mapping
@@ -9,6 +8,7 @@ from typing import Final
 
 from services.gateway.config import Breaker as BreakerSettings
 from services.gateway.traffic.breaker import Breaker
+from services.gateway.traffic.pool import Pool
 from services.gateway.traffic.retries import RetryBudget
 from services.kit.logs import get_logger
 
@@ -29,6 +29,11 @@ class Endpoint:
     resting_until: float = 0.0
     failures: int = 0
     """In a row."""
+
+    @property
+    def resting(self) -> bool:
+        """Whether it is the last choice now."""
+        return self.resting_until > time.monotonic()
 
     def rest(self, seconds: float = REST_SECONDS) -> None:
         """Prefer other replicas for a while: this one can't be connected to, or keeps failing."""
@@ -57,7 +62,7 @@ class Server:
         self.repeatable_tools: frozenset[str] = frozenset()
         """Those that its last list of tools calls read-only or idempotent."""
         self.endpoints: dict[str, Endpoint] = {}
-        self.slots = asyncio.Semaphore(connections)
+        self.pool = Pool(connections)
 
     def pick(self, excluded: Collection[Endpoint] = ()) -> Endpoint | None:
         """The replica with the least requests in flight, in turn among equals; None when none is left."""

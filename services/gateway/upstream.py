@@ -1,15 +1,14 @@
 """Asks a server: one POST of protocol 2026-07-28, whatever the caller speaks.
 
-The pool is a semaphore per server, so that a slow one can't take connections from the others. A request goes
+There is a pool per server, so that a slow one can't take connections from the others. A request goes
 to the replica with the least in flight. It goes to another one only when that is safe: the connection was
 refused, so nothing was sent; or it broke (or a proxy says that the server is away) and the request may be
 repeated, which a budget keeps rare. A server that keeps failing is left alone by its breaker.
 """
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -62,7 +61,7 @@ class Upstreams:
     def __init__(self, settings: UpstreamSettings) -> None:
         self._settings = settings
         self._session = aiohttp.ClientSession(
-            # The limit is each server's own, by its semaphore.
+            # The limit is each server's own, by its pool.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS),
             # One caller's cookies must not reach a server in another's request.
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -104,31 +103,25 @@ class Upstreams:
         seconds = question.seconds or self._settings.timeout_seconds
         began = time.monotonic()
         try:
-            async with asyncio.timeout(seconds) as deadline, self._slot(server):
-                return await self._ask_any(server, question, deadline)
+            async with asyncio.timeout(seconds) as deadline:
+                await self._take_slot(server)
+                try:
+                    return await self._ask_any(server, question, deadline)
+                finally:
+                    server.pool.give_back()
         except TimeoutError:
             waited = time.monotonic() - began
             raise UpstreamError(
                 server.name, ErrorType.TIMEOUT, f"didn't answer within {waited:.1f} s"
             ) from None
 
-    @contextlib.asynccontextmanager
-    async def _slot(self, server: Server) -> AsyncGenerator[None]:
-        slots = server.slots
-        if slots.locked():
-            try:
-                async with asyncio.timeout(self._settings.queue_seconds):
-                    await slots.acquire()
-            except TimeoutError:
-                raise UpstreamError(
-                    server.name, ErrorType.UNAVAILABLE, "has no free connection", blames=False
-                ) from None
-        else:
-            await slots.acquire()
+    async def _take_slot(self, server: Server) -> None:
         try:
-            yield
-        finally:
-            slots.release()
+            await server.pool.take(self._settings.queue_seconds)
+        except TimeoutError:
+            raise UpstreamError(
+                server.name, ErrorType.UNAVAILABLE, "has no free connection", blames=False
+            ) from None
 
     async def _ask_any(self, server: Server, question: Question, deadline: asyncio.Timeout) -> Incoming:
         server.retries.earn()

@@ -47,12 +47,18 @@ class Shedder:
         self._refused = Counter(
             "mcp_gateway_shed_total", "Requests refused because of overload.", registry=registry
         )
-        gauge = Gauge(
+        lag = Gauge(
             "mcp_gateway_event_loop_lag_seconds",
             "By how much the event loop is late, smoothed.",
             registry=registry,
         )
-        gauge.set_function(lambda: self._lag)
+        lag.set_function(lambda: self._lag)
+        in_flight = Gauge(
+            "mcp_gateway_requests_in_flight",
+            "Requests on /mcp that are being answered now.",
+            registry=registry,
+        )
+        in_flight.set_function(lambda: self.in_flight)
 
     def around(self, app: App) -> App:
         """`app`, with what it can't keep up with refused."""
