@@ -8,6 +8,7 @@ from services.gateway.authorization import UNRESTRICTED, PolicyFile, Trust, View
 from services.gateway.config_auth import Auth
 from services.gateway.errors import FORBIDDEN, UNAUTHORIZED, HttpRefusal
 from services.gateway.issuers import Issuers
+from services.kit.logs import get_logger
 from services.kit.tokens import Principal, Refusal, TokenRefusedError
 
 READ_SCOPE: Final = "mcp:read"
@@ -58,6 +59,10 @@ class Access:
             return await self._issuers.verify(token.strip())
         except TokenRefusedError as error:
             raise self._unauthorized(error.reason, str(error)) from None
+        except Exception:  # noqa: BLE001 - a defect of the verifier's: logged, and it lets nobody in
+            get_logger().exception("token not verified")
+            message = "the token can't be verified now"
+            raise HttpRefusal(503, message, reason="token_unverified", code=UNAUTHORIZED) from None
 
     def require(self, principal: Principal, scopes: Collection[str]) -> None:
         """Let `principal` pass if it has all of `scopes`.

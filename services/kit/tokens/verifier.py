@@ -8,7 +8,7 @@ import hashlib
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import jwt
 
@@ -94,7 +94,7 @@ class TokenVerifier:
 
     def _verify(self, token: str) -> Principal:
         issuer, algorithm, key_id = _claimed(token)
-        if algorithm not in ALGORITHMS:
+        if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
             raise TokenRefusedError(Refusal.ALGORITHM, "the token's algorithm isn't accepted")
         keys = self._keys_of(issuer, key_id)
         fitting = [key for key in keys if key.algorithm == algorithm]
@@ -170,23 +170,39 @@ def _refusal(error: jwt.InvalidTokenError) -> TokenRefusedError:
 
 def _principal(claims: dict[str, Any], group_claims: Collection[str]) -> Principal:
     subject, scope = claims["sub"], claims.get("scope", "")
-    if not isinstance(subject, str) or not subject:
+    if not _is_text(subject) or not subject:
         raise TokenRefusedError(Refusal.CLAIMS, "the token's claim 'sub' must be text")
-    if not isinstance(scope, str):
+    if not _is_text(scope):
         raise TokenRefusedError(Refusal.CLAIMS, "the token's claim 'scope' must be text")
     return Principal(
         subject=subject,
         issuer=str(claims["iss"]),
         scopes=frozenset(scope.split()),
-        expires_at=float(claims["exp"]),
+        expires_at=_seconds(claims["exp"]),
         claims=frozenset(
             (claim, value) for claim in group_claims for value in _values(claims.get(claim)) if value
         ),
     )
 
 
+def _is_text(value: object) -> TypeGuard[str]:
+    """Whether it is a string that can be written: JSON can escape half a character."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _seconds(expiry: Any) -> float:  # noqa: ANN401 - what PyJWT takes for a number
+    try:
+        return float(expiry)
+    except OverflowError:
+        raise TokenRefusedError(Refusal.CLAIMS, "the token's claim 'exp' is out of range") from None
+
+
 def _values(claim: object) -> list[str]:
     """The texts of a claim that is text or a list of texts; whatever else is in it proves nothing."""
-    if isinstance(claim, str):
-        return [claim]
-    return [value for value in claim if isinstance(value, str)] if isinstance(claim, list) else []
+    return [value for value in (claim if isinstance(claim, list) else [claim]) if _is_text(value)]
