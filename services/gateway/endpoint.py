@@ -18,7 +18,7 @@ from services.gateway.disconnect import CancelOnDisconnect
 from services.gateway.dispatch import Route, route_for
 from services.gateway.eras import era_of, for_caller, may_be_older, meta_of
 from services.gateway.errors import INTERNAL_ERROR, HttpRefusal, RpcError
-from services.gateway.guard import ClientGoneError, Guard, takes_stream
+from services.gateway.guard import PARAMETER_PREFIX, ClientGoneError, Guard, takes_stream
 from services.gateway.messages import (
     DECODE_ERRORS,
     RawObject,
@@ -39,6 +39,7 @@ from services.kit.logs import bind_request, get_logger, trace_fields
 from services.kit.metrics import OTHER
 from services.kit.tokens import Principal
 
+MAX_PARAMETER_BYTES: Final = 8192
 _CLIENT_CLOSED: Final = 499
 """What proxies log when the caller left before the answer; never sent."""
 
@@ -214,8 +215,13 @@ def _traceparent(meta: RawObject) -> str | None:
 
 
 def _param_headers(headers: dict[bytes, bytes]) -> dict[str, str]:
-    return {
+    """The caller's `Mcp-Param-*`, of which a server's own limit for headers must leave room for ours."""
+    found = {
         name.decode(): value.decode("latin-1")
         for name, value in headers.items()
-        if name.startswith(b"mcp-param-")
+        if name.startswith(PARAMETER_PREFIX)
     }
+    if found and sum(len(name) + len(value) for name, value in found.items()) > MAX_PARAMETER_BYTES:
+        message = f"the Mcp-Param headers hold more than {MAX_PARAMETER_BYTES} bytes"
+        raise HttpRefusal(431, message, reason="header_size")
+    return found

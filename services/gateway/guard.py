@@ -12,8 +12,11 @@ _SINGLE: Final = frozenset(
     {b"authorization", b"content-encoding", b"content-length", b"content-type", b"host", b"origin"}
 )
 _ROUTING: Final = frozenset({b"mcp-protocol-version", b"mcp-method", b"mcp-name"})
+PARAMETER_PREFIX: Final = b"mcp-param-"
+"""Headers that repeat a tool's parameters."""
 _JSON: Final = b"application/json"
 _STREAM: Final = b"text/event-stream"
+_LONGEST_NUMBER: Final = 18
 
 
 class ClientGoneError(Exception):
@@ -44,9 +47,8 @@ class Guard:
         """
         headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
-            if name in headers and name in _SINGLE | _ROUTING:
-                code = HEADER_MISMATCH if name in _ROUTING else None
-                raise _refused(400, f"the header {name.decode()} is there twice", "duplicate_header", code)
+            if name in headers:
+                _check_repeated(name)
             headers[name] = value.strip(b" \t")
         self._check_host(headers.get(b"host", b"").decode("latin-1").lower())
         if b"origin" in headers:
@@ -76,7 +78,10 @@ class Guard:
             raise _refused(415, "Content-Type must be application/json", "content_type")
         if headers.get(b"content-encoding", b"identity") != b"identity":
             raise _refused(415, "Content-Encoding isn't supported", "content_encoding")
-        if int(headers.get(b"content-length", b"0")) > self._max_body:
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit():
+            raise _refused(400, "Content-Length must be a number", "content_length")
+        if len(length) > _LONGEST_NUMBER or int(length) > self._max_body:
             raise self._too_large()
         try:
             async with asyncio.timeout(self._body_seconds):
@@ -102,6 +107,14 @@ class Guard:
 
     def _too_large(self) -> HttpRefusal:
         return _refused(413, f"the body is larger than {self._max_body} bytes", "body_size")
+
+
+def _check_repeated(name: bytes) -> None:
+    """Of two values, we might go by one and a server or proxy by the other."""
+    if name in _ROUTING or name.startswith(PARAMETER_PREFIX):
+        raise _refused(400, f"the header {name.decode()} is there twice", "duplicate_header", HEADER_MISMATCH)
+    if name in _SINGLE:
+        raise _refused(400, f"the header {name.decode()} is there twice", "duplicate_header")
 
 
 def takes_stream(headers: dict[bytes, bytes]) -> bool:

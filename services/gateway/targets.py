@@ -14,6 +14,8 @@ from services.gateway.names import Names
 
 _WORDS: Final = {Kind.TOOL: "tool", Kind.PROMPT: "prompt", Kind.RESOURCE: "resource"}
 _KINDS: Final = {"tools/call": Kind.TOOL, "prompts/get": Kind.PROMPT, "resources/read": Kind.RESOURCE}
+MAX_NAME_BYTES: Final = 4096
+"""A name goes to its server in a header, and has to leave room there."""
 _texts: Final = msgspec.json.Decoder(list[str])
 
 
@@ -142,4 +144,6 @@ def _named(kind: Kind, method: str, params: RawObject, parameter: str) -> Writte
         text = decode_text(params[parameter])
     except (KeyError, *DECODE_ERRORS):
         raise RpcError(INVALID_PARAMS, f"{method} needs the parameter {parameter!r} (text)") from None
+    if len(text) * 4 > MAX_NAME_BYTES and len(text.encode()) > MAX_NAME_BYTES:
+        raise RpcError(INVALID_PARAMS, f"{method}: {parameter!r} is longer than {MAX_NAME_BYTES} bytes")
     return Written(kind, text, parameter)

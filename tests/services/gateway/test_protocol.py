@@ -130,6 +130,26 @@ def test_duplicate_routing_headers_are_refused(gateway: Gateway) -> None:
     error(httpx2.post(f"{gateway.url}/mcp", content="{}", headers=headers), 400, -32020)
 
 
+def test_a_parameter_in_two_headers_is_refused(gateway: Gateway) -> None:
+    request = gateway.mcp("tools/call", ADD, headers={"Mcp-Param-Region": "eu"}).request
+    headers = [*request.headers.multi_items(), ("mcp-param-region", "us")]
+    error(httpx2.post(request.url, content=request.content, headers=headers), 400, -32020)
+
+
+def test_parameters_in_headers_leave_room_for_ours(gateway: Gateway) -> None:
+    headers = {f"Mcp-Param-{number}": "x" * 1000 for number in range(9)}
+    error(gateway.mcp("tools/call", ADD, headers=headers), 431, -32012)
+
+
+@pytest.mark.parametrize(
+    ("method", "parameter"), [("tools/call", "name"), ("prompts/get", "name"), ("resources/read", "uri")]
+)
+def test_names_are_bounded(gateway: Gateway, method: str, parameter: str) -> None:
+    for name in ("x" * 4097, "é" * 2049, "x" * 1_000_000):
+        assert "longer than" in error(gateway.legacy(method, {parameter: name}), 200, -32602)["message"]
+    assert "Unknown" in error(gateway.legacy(method, {parameter: "é" * 2048}), 200, -32602)["message"]
+
+
 def test_names_in_headers_may_be_encoded(gateway: Gateway) -> None:
     name = "=?base64?" + base64.b64encode(b"alpha__add").decode() + "?="
     assert gateway.mcp("tools/call", ADD, headers={"Mcp-Name": name}).json()["result"]
