@@ -164,6 +164,9 @@ class Upstreams:
                 "broke the connection; the call may have been carried out",
                 transient=True,
             ) from None
+        except UpstreamError as error:
+            failed = error.blames
+            raise
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             failed = False  # it rests anyway
             raise
@@ -210,8 +213,9 @@ class Upstreams:
             return await self._last_of_stream(server, response, question)
         if kind != JSON_TYPE:
             message = f"answered HTTP {response.status} with {kind}"
-            transient = response.status in _AWAY
-            raise UpstreamError(server.name, ErrorType.BAD_RESPONSE, message, transient=transient)
+            # 4xx is about this request: whoever makes odd ones must not close the server to others.
+            refused = 400 <= response.status < 500  # noqa: PLR2004 - HTTP's own numbers
+            raise _bad(server, message, blames=not refused, transient=response.status in _AWAY)
         message = _decode(server, await self._read(server, response))
         if not _answers(message, question):
             raise _bad(server, f"answered HTTP {response.status} without a JSON-RPC response")
@@ -235,7 +239,7 @@ class Upstreams:
                     break
         if size > limit:
             response.close()
-            raise _bad(server, f"answered with more than {limit} bytes")
+            raise _bad(server, f"answered with more than {limit} bytes", blames=False)
         return b"".join(chunks)
 
     async def _last_of_stream(
@@ -248,7 +252,7 @@ class Upstreams:
             except sse.EventTooLargeError:
                 response.close()
                 limit = self._settings.max_response_bytes
-                raise _bad(server, f"sent an event of more than {limit} bytes") from None
+                raise _bad(server, f"sent an event of more than {limit} bytes", blames=False) from None
             for data in events:
                 message = _decode(server, data)
                 if _answers(message, question):
@@ -278,8 +282,8 @@ def _decode(server: Server, data: bytes) -> Incoming:
         raise _bad(server, "answered with something that isn't JSON-RPC") from None
 
 
-def _bad(server: Server, message: str) -> UpstreamError:
-    return UpstreamError(server.name, ErrorType.BAD_RESPONSE, message)
+def _bad(server: Server, message: str, *, blames: bool = True, transient: bool = False) -> UpstreamError:
+    return UpstreamError(server.name, ErrorType.BAD_RESPONSE, message, blames=blames, transient=transient)
 
 
 def _log_failure(what: str, server: Server, endpoint: Endpoint, error: Exception) -> None:

@@ -190,3 +190,15 @@ def test_tools_that_report_errors_open_nothing(launcher: Launcher, alpha: str) -
         gateway.mcp("tools/call", {"name": name})
     assert gateway.metric('mcp_gateway_breaker_state{server="alpha"}') == 0
     assert gateway.mcp("tools/call", {"name": "alpha__add", "arguments": {"a": 1, "b": 2}}).status_code == 200
+
+
+@pytest.mark.parametrize("word", ["refuse", "fill"])
+def test_a_caller_of_odd_requests_closes_no_server_to_others(
+    launcher: Launcher, flaky: str, word: str
+) -> None:
+    settings = {"breaker": {"min_calls": 2}, "eject_failures": 1, "max_response_bytes": 10_000}
+    gateway = gateway_for(launcher, flaky, **settings)
+    plan(flaky, *[word] * 5)
+    assert all("error" in tool(gateway, "add") for _ in range(5))
+    assert "result" in tool(gateway, "add")
+    assert not any(line["event"] == "endpoint ejected" for line in gateway.process.lines())

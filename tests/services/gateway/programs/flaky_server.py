@@ -1,7 +1,8 @@
 """A server that fails as it is told: `flaky_server.py PORT`.
 
 `POST /plan` sets what happens to the next tool calls and reads, one word each: `break` (the connection, not
-answering), `away` (a proxy's 503), `ok`; after the last word all is well. `GET /seen` tells their names.
+answering), `away` (a proxy's 503), `refuse` (a 431), `fill` (20 kB), `ok`; after the last word all is well.
+`GET /seen` tells their names.
 """
 
 import json
@@ -58,6 +59,10 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif word == "away":
             self.answer("no healthy upstream", 503, "text/plain")
+        elif word == "refuse":
+            self.answer("too large", 431, "text/plain")
+        elif word == "fill":
+            self.answer("x" * 20_000)
         return word == "ok"
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
