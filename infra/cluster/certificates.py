@@ -99,6 +99,7 @@ def requests(spec: ClusterSpec) -> list[Request]:
             usages=(SERVER,),
         ),
         Request("provisioner", "mcp-platform:provisioner"),
+        Request("netpol", "mcp-platform:netpol"),
         Request("bootstrap", "mcp-platform:bootstrap", groups=("system:masters",)),
         Request("admin", "mcp-platform:admin", groups=(ADMINISTRATORS,)),
     ]

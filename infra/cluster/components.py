@@ -75,7 +75,8 @@ def components(
         coredns(layout, tools),
         metrics_server(spec, layout, tools),
         forwarder(spec, api_socket, gateway_socket),
-        provisioner(spec, layout),
+        follower("provisioner", str(layout.root), spec.node_name),
+        follower("netpol", str(layout.root)),
     ]
 
 
@@ -271,10 +272,10 @@ def forwarder(spec: ClusterSpec, api_socket: int, gateway_socket: int) -> Compon
     return Component("forwarder", argv, Probe(), descriptors=(api_socket, gateway_socket))
 
 
-def provisioner(spec: ClusterSpec, layout: Layout) -> Component:
-    """Makes and removes the directories of local-path volumes."""
-    argv = (*_module("infra.cluster.provisioner"), str(layout.root), spec.node_name)
-    return Component("provisioner", argv, Probe(), after=(OBJECTS,))
+def follower(name: str, *arguments: str) -> Component:
+    """A program of ours that acts on the cluster's objects."""
+    argv = (*_module(f"infra.cluster.{name}"), *arguments)
+    return Component(name, argv, Probe(), after=(OBJECTS,))
 
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

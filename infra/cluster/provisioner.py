@@ -8,16 +8,15 @@ node.
 
 from __future__ import annotations
 
-import http.client
 import re
 import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from infra.cluster.api import CONFLICT, GONE, ApiClient, ApiError, Object
+from infra.cluster.api import CONFLICT, ApiClient, ApiError, Object
+from infra.cluster.following import follow
 from infra.cluster.spec import API_SERVER_PORT, Layout, read_spec
 from infra.errors import PlatformError
 
@@ -27,7 +26,6 @@ SELECTED_NODE = "volume.kubernetes.io/selected-node"
 WANTED_PROVISIONER = "volume.kubernetes.io/storage-provisioner"
 
 VOLUME_NAME = re.compile(r"pvc-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-RETRY_SECONDS = 1.0
 
 CLAIMS = "/api/v1/persistentvolumeclaims"
 VOLUMES = "/api/v1/persistentvolumes"
@@ -165,27 +163,6 @@ class Provisioner:
             "count": 1,
         }
         self.client.create(f"/api/v1/namespaces/{namespace}/events", event)
-
-
-def follow(client: ApiClient, path: str, seen: Callable[[Object], None]) -> None:
-    """Call `seen` for every object of a collection, now and whenever it changes; never returns.
-
-    Whatever fails is told and tried again from the start of the list, so nothing is missed.
-    """
-    while True:
-        try:
-            listing = client.get(path)
-            for item in listing["items"]:
-                seen(item)
-            for event in client.watch(path, listing["metadata"]["resourceVersion"]):
-                if event["type"] == "ERROR":
-                    break  # our place in the history is gone (410): list again
-                if event["type"] in ("ADDED", "MODIFIED"):
-                    seen(event["object"])
-        except (OSError, http.client.HTTPException, PlatformError) as error:
-            if not (isinstance(error, ApiError) and error.status == GONE):
-                print(f"{path}: {error}; trying again", flush=True)
-            time.sleep(RETRY_SECONDS)
 
 
 def main(directory: Path, node: str) -> None:

@@ -12,8 +12,11 @@ import pytest
 from mcp_types import TextContent
 
 from cli.gateway_client import connect, list_tools
+from infra.cluster.netpol.model import pod_of
+from tests.end_to_end.matrix import measured
 from tests.end_to_end.readme import mcpctl_commands
 from tests.end_to_end.running import Platform
+from tests.infra.flows import Place, flows
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 
@@ -66,6 +69,40 @@ def test_up_leaves_every_workload_ready(platform: Platform) -> None:
     workloads = kubectl.list("deployments,statefulsets", platform.namespace)
     ready = {item["metadata"]["name"]: item["status"].get("readyReplicas", 0) for item in workloads}
     assert ready == {"gateway": 1, "filesystem": 1, "redis": 1, "postgres": 1}
+
+
+def test_every_flow_that_is_declared_works_and_every_other_is_refused(platform: Platform) -> None:
+    kubectl = platform.kubectl
+    pods = [
+        Place(
+            pod.labels["app.kubernetes.io/name"], pod.address, sorted(it for _, it in pod.ports.values()), pod
+        )
+        for item in kubectl.list("pods", platform.namespace)
+        if (pod := pod_of(item)) is not None
+    ]
+    node_ip = str(platform.cluster.spec.node_ip)
+    around = [
+        # 10250 is the kubelet, 9090 a port that nothing listens on.
+        Place("node", node_ip, [53, 6443, 9090, 10250]),
+        Place("internet", "203.0.113.9", [443]),
+        Place("metadata", "169.254.169.254", [80]),
+    ]
+    policies = kubectl.list("networkpolicies", platform.namespace)
+    declared = flows(policies, [*pods, *around], {platform.namespace: {}})
+    from_pods = {flow for flow in declared if flow.partition("→")[0] in {pod.name for pod in pods}}
+    found = measured(platform.cluster, pods, [*pods, *around])
+    assert (
+        found
+        == from_pods
+        == {
+            "gateway→filesystem:8080",
+            "gateway→redis:6379",
+            "gateway→postgres:5432",
+            "gateway→node:6443",
+            "gateway→node:53",
+            "filesystem→node:53",
+        }
+    )
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])

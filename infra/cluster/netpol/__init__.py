@@ -1,0 +1,1 @@
+"""Enforces NetworkPolicies on the embedded node: policies and pods in, one nftables table out."""
