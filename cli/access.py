@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from cli.arguments import parse_arguments
 from cli.console import out
@@ -38,7 +38,7 @@ def tools(stack: Stack = "dev", as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([_plain(tool) for tool in listed], indent=2))
         return
-    table = Table("tool", "arguments", "what it does", box=None, header_style="bold")
+    table = Table(Column("tool", no_wrap=True), "arguments", "what it does", box=None, header_style="bold")
     for tool in listed:
         table.add_row(tool.name, _arguments_of(tool), (tool.description or "").strip().split("\n")[0])
     out.print(table)

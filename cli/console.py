@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,8 +15,14 @@ from rich.markup import escape
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-out = Console()
-err = Console(stderr=True, highlight=False)
+PIPE_WIDTH: Final = 200
+"""Columns of a table that goes to another program, which wants one line for each row."""
+
+_WIDTH: Final = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
+
+# Sentences are left to the terminal to wrap: a break of ours would end up in what is copied or piped.
+out = Console(soft_wrap=True, width=_WIDTH)
+err = Console(soft_wrap=True, stderr=True, highlight=False)
 
 
 def clock(seconds: float) -> str:
@@ -41,7 +49,7 @@ def step(title: str) -> Generator[Callable[[str], None]]:
         err.print(f"{title} …")
 
         def report(line: str) -> None:
-            err.print(f"  {clock(time.monotonic() - started)} {line}", markup=False, soft_wrap=True)
+            err.print(f"  {clock(time.monotonic() - started)} {line}", markup=False)
 
         yield report
     err.print(f"[green]✓[/] {title} [dim]{clock(time.monotonic() - started)}[/]")

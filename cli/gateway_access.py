@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-import jwt
-
 from cli.deployed import Deployed
 from infra import naming
 from infra.errors import PlatformError
@@ -51,6 +49,8 @@ class GatewayAccess:
         Raises:
             PlatformError: the stack has no such issuer, or its key is not in the cluster.
         """
+        import jwt  # noqa: PLC0415 - slow to load, and few commands make tokens
+
         auth = self.deployed.settings.auth
         if not auth.dev_issuer:
             raise PlatformError(

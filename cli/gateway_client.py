@@ -45,7 +45,7 @@ async def list_tools(client: Client) -> list[Tool]:
         page = await client.list_tools(cursor=cursor)
         tools += page.tools
         for server, why in (page.meta or {}).get(MISSING_SERVERS_META, {}).items():
-            err.print(f"server {server} is missing: {why}", markup=False, soft_wrap=True)
+            err.print(f"server {server} is missing: {why}", markup=False)
         if not page.next_cursor:
             return tools
         cursor = page.next_cursor

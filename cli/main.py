@@ -1,62 +1,27 @@
-"""mcpctl: the one command of the platform."""
+"""mcpctl: the one command of the platform; how it starts, and how it ends."""
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import sys
-from importlib.metadata import version as version_of
-from typing import Annotated
+import traceback
+from typing import Final, NoReturn
 
-import typer
-from rich.markup import escape
-
-from cli import access, cluster, operate, policy, stack
-from cli.console import err
 from infra.errors import PlatformError
 
-EXIT_ERROR = 2
-EXIT_INTERRUPTED = 130
+EXIT_ERROR: Final = 2
+EXIT_INTERRUPTED: Final = 130
 
-app = typer.Typer(
-    name="mcpctl",
-    help="Run and operate the MCP platform. Exit codes: 0 done, 1 policy violation or failed call, 2 error.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-for command in (
-    stack.up,
-    stack.down,
-    stack.preview,
-    stack.render,
-    stack.status,
-    stack.verify,
-    stack.rollback,
-    stack.history,
-):
-    app.command()(command)
-for command in (operate.logs, operate.scale):
-    app.command()(command)
-for command in (access.tools, access.call, access.token):
-    app.command()(command)
-app.add_typer(cluster.app, name="cluster")
-app.add_typer(policy.app, name="policy")
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(version_of("mcp-platform"))
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    del version
+_HINTS: Final = {
+    errno.ENOSPC: "make space, or let MCP_PLATFORM_HOME and TMPDIR name directories on another disk",
+    errno.EDQUOT: "make space, or let MCP_PLATFORM_HOME and TMPDIR name directories on another disk",
+    errno.EROFS: "is its disk full or broken? a kernel then mounts it read-only",
+    errno.EACCES: "it may belong to root: run this with sudo",
+    errno.EPERM: "it may belong to root: run this with sudo",
+}
+"""What the machine refuses for a reason that its user can change; any other OSError is a defect of ours."""
 
 
 def main() -> None:
@@ -64,12 +29,41 @@ def main() -> None:
     # A cancelled CI job sends SIGTERM; what runs below us must then be ended as it is on Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        from cli.app import app  # noqa: PLC0415 - this takes a second, in which Ctrl-C is as likely as later
+
         app()
-    except PlatformError as error:
-        err.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
-        if error.hint:
-            err.print(f"[yellow]hint:[/] {escape(error.hint)}", soft_wrap=True)
-        sys.exit(EXIT_ERROR)
+    except SystemExit as ended:
+        if ended.code == EXIT_INTERRUPTED:  # typer makes this of a KeyboardInterrupt
+            _interrupted()
+        raise
     except KeyboardInterrupt:
-        err.print("interrupted; run the same command again to go on from here")
-        sys.exit(EXIT_INTERRUPTED)
+        _interrupted()
+    except PlatformError as error:
+        _fail(str(error), error.hint)
+    except OSError as error:
+        if error.errno not in _HINTS:
+            _defect()
+        _fail(f"{error.filename or 'the machine'}: {os.strerror(error.errno)}", _HINTS[error.errno])
+    except Exception:  # noqa: BLE001 - the last resort of a program; exit code 1 has another meaning
+        _defect()
+
+
+def _interrupted() -> NoReturn:
+    print("interrupted; run the same command again to go on from here", file=sys.stderr)
+    sys.exit(EXIT_INTERRUPTED)
+
+
+def _fail(message: str, hint: str) -> NoReturn:
+    from rich.markup import escape  # noqa: PLC0415 - as above
+
+    from cli.console import err  # noqa: PLC0415 - as above
+
+    err.print(f"[red]error:[/] {escape(message)}")
+    if hint:
+        err.print(f"[yellow]hint:[/] {escape(hint)}")
+    sys.exit(EXIT_ERROR)
+
+
+def _defect() -> NoReturn:
+    traceback.print_exc()
+    sys.exit(EXIT_ERROR)

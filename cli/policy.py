@@ -109,11 +109,11 @@ def list_rules(
         _print_json([rule_facts(rule) for rule in RULES.values()])
         return
     for family in FAMILIES:
-        out.print(Text.assemble((family.name, "bold"), f": {family.title}"), soft_wrap=True)
+        out.print(Text.assemble((family.name, "bold"), f": {family.title}"))
         for rule in family.rules:
             dev, prod = (rule.enforcement[name].value for name in ("dev", "prod"))
             facts = f"  {rule.id:<32} {rule.severity.value:<9} {dev:<10} {prod:<10} {rule.title}"
-            out.print(Text(facts), soft_wrap=True)
+            out.print(Text(facts))
 
 
 @app.command()
@@ -135,10 +135,10 @@ def explain(
         "references": "; ".join(rule.references),
         "to do": rule.remediation,
     }
-    out.print(Text.assemble((rule.id, "bold"), f": {rule.title}"), soft_wrap=True)
+    out.print(Text.assemble((rule.id, "bold"), f": {rule.title}"))
     for name, text in lines.items():
         if text:
-            out.print(Text(f"  {name:<12} {text}"), soft_wrap=True)
+            out.print(Text(f"  {name:<12} {text}"))
 
 
 def _print_json(content: Any) -> None:  # noqa: ANN401 - any JSON

@@ -57,10 +57,10 @@ class Report:
         by_object = sorted(self.results, key=lambda result: order[result.subject] if result.subject else -1)
         for subject, results in groupby(by_object, key=lambda result: result.subject):
             title = f"{subject.label}  {subject.origin}" if subject else "the stack"
-            console.print(Text(title, style="bold"), soft_wrap=True)
+            console.print(Text(title, style="bold"))
             for result in results:
-                console.print(self._describe(result), soft_wrap=True)
-        console.print(Text(self._summary()), soft_wrap=True)
+                console.print(self._describe(result))
+        console.print(Text(self._summary()))
 
     def _describe(self, result: Result) -> Text:
         kind = result.status.value if result.status is not Status.FAIL else result.rule.severity.value

@@ -102,11 +102,11 @@ def render(
         count = len(known)
     else:
         count = len([path for path in write_tree(objects, output) if path.suffix == ".yaml"])
-    out.print(f"{count} objects in {output}", soft_wrap=True)
+    out.print(f"{count} objects in {output}")
     if lines := missing(objects):
         err.print("not in there, to be provided by you:")
         for line in lines:
-            err.print(f"  {line}", markup=False, soft_wrap=True)
+            err.print(f"  {line}", markup=False)
 
 
 def up(
@@ -128,7 +128,7 @@ def up(
         done = direct.up(options, step)
     except ViolationsError as error:
         print_violations(err, error.violations)
-        err.print(str(error), markup=False, soft_wrap=True)
+        err.print(str(error), markup=False)
         raise typer.Exit(EXIT_VIOLATION) from None
     except NotReadyError as error:
         _print_details(error)
@@ -264,4 +264,4 @@ def _confirm_loss(stack: str, allow_data_loss: bool, yes: bool) -> None:
 
 def _print_details(error: NotReadyError) -> None:
     for line in error.details:
-        err.print(line, markup=False, soft_wrap=True)
+        err.print(line, markup=False)

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from infra.engine.check import Violation
 from infra.engine.health import Check, Health
 from infra.engine.helm import Revision
 from infra.engine.plan import Action, Plan, Step
+from infra.engine.violation import Violation
 
 _MARKS: Final = {
     Action.CREATE: ("+", "green"),
@@ -37,12 +37,12 @@ def print_plan(console: Console, plan: Plan) -> None:
     for step in plan.steps:
         if step.action is not Action.UNCHANGED:
             for line in _step_lines(step):
-                console.print(line, soft_wrap=True)
+                console.print(line)
     for refusal in plan.refusals:
-        console.print(Text(f"! {refusal}", style="red"), soft_wrap=True)
+        console.print(Text(f"! {refusal}", style="red"))
     counts = ", ".join(f"{number} {name}" for name, number in plan.counts.items() if number)
     against = f"against {plan.context}" if plan.context else "against nothing (--offline)"
-    console.print(Text(f"stack {plan.stack} {against}: {counts or 'no objects'}"), soft_wrap=True)
+    console.print(Text(f"stack {plan.stack} {against}: {counts or 'no objects'}"))
 
 
 def _step_lines(step: Step) -> Iterable[Text]:
@@ -59,12 +59,12 @@ def print_violations(console: Console, found: Sequence[Violation]) -> None:
     for urn, group in groupby(found, key=lambda item: item.urn):
         parts = urn.split("::")
         title = f"{parts[2].rpartition('$')[2]} {parts[3]}" if urn else "the stack"
-        console.print(Text(title, style="bold"), soft_wrap=True)
+        console.print(Text(title, style="bold"))
         for item in group:
             level = item.severity or item.enforcement
             advice = "" if item.mandatory else " (advice)"
             text = Text.assemble("  ", (level, _SEVERITY_COLORS[item.severity]), f" {item.policy}{advice}: ")
-            console.print(text.append(item.message.strip()), soft_wrap=True)
+            console.print(text.append(item.message.strip()))
 
 
 def plan_data(plan: Plan, found: Sequence[Violation]) -> dict[str, Any]:
@@ -82,8 +82,8 @@ def print_health(console: Console, health: Health, url: str) -> None:
         table.add_row(item.name, item.kind, ready, str(item.restarts), age, Text(item.trouble))
     console.print(table)
     if url:
-        console.print(Text(f"gateway: {url}"), soft_wrap=True)
-    console.print(Text(f"release: {_release(health.revision)}"), soft_wrap=True)
+        console.print(Text(f"gateway: {url}"))
+    console.print(Text(f"release: {_release(health.revision)}"))
 
 
 def _release(revision: Revision | None) -> str:
@@ -105,7 +105,7 @@ def print_history(console: Console, revisions: Sequence[Revision]) -> None:
 def print_check(console: Console, check: Check) -> None:
     """One line of `verify`."""
     mark = ("✓", "green") if check.ok else ("✗", "red")
-    console.print(Text.assemble(mark, f" {check.what}: {check.detail}"), soft_wrap=True)
+    console.print(Text.assemble(mark, f" {check.what}: {check.detail}"))
 
 
 def duration(seconds: float) -> str:

@@ -49,7 +49,7 @@ def welcome(stack: str) -> None:
             said = gateway_client.run(
                 gateway.url, gateway.token("mcpctl", "mcp:read mcp:call"), action, patience=PATIENCE
             )
-            out.print(f"[green]✓[/] {said}", soft_wrap=True)
+            out.print(f"[green]✓[/] {said}")
             out.print(f"gateway: {gateway.url}{MCP_PATH}", highlight=False)
     out.print(NEXT.format(stack="" if stack == "dev" else f" --stack {stack}"), markup=False, highlight=False)
 

@@ -32,7 +32,7 @@ from infra.cluster.spec import home as default_home
 from infra.cluster.status import ClusterStatus
 from infra.cluster.tools import MINIMUM_FREE_BYTES as TOOLS_FREE_BYTES
 from infra.cluster.tools import Toolbox
-from infra.cluster.waiting import Wait
+from infra.cluster.waiting import Wait, name_option
 from infra.errors import PlatformError
 
 CLEAN_SECONDS = 10.0
@@ -71,7 +71,8 @@ class Cluster:
         spec = read_spec(self.layout)
         if spec is None:
             raise PlatformError(
-                f"there is no cluster {self.name}", hint=f"`mcpctl cluster up{_option(self.name)}` makes it"
+                f"there is no cluster {self.name}",
+                hint=f"`mcpctl cluster up{name_option(self.name)}` makes it",
             )
         return spec
 
@@ -103,6 +104,11 @@ class Cluster:
         """What it is doing; raises PlatformError when it was never made."""
         return status.read(self.spec, self.layout)
 
+    def check(self) -> None:
+        """Raise PlatformError where this machine or this user can't run it; costs nothing."""
+        self.layout.check()
+        preflight.check_user()
+
     def up(
         self,
         report: Report,
@@ -117,8 +123,7 @@ class Cluster:
         `fsync=False` and `publish=False` (leave the user's kubeconfig and PATH alone) are for clusters of
         tests. Raises PlatformError, before anything is changed, for a machine or ports that won't do.
         """
-        self.layout.check()
-        preflight.check_user()
+        self.check()
         with self._commands(report):
             if launch.running(self.layout) is not None:
                 self._check_ports(api_port, gateway_port)
@@ -185,7 +190,7 @@ class Cluster:
             if wanted not in (None, now):
                 raise PlatformError(
                     f"cluster {self.name} runs with its {what} on port {now}, not {wanted}",
-                    hint=f"`mcpctl cluster down{_option(self.name)}` first",
+                    hint=f"`mcpctl cluster down{name_option(self.name)}` first",
                 )
 
     def _stop_if_outdated(self, report: Report) -> None:
@@ -263,8 +268,3 @@ class Cluster:
         self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(self.layout.command_lock, report, f"another command for cluster {self.name}"):
             yield
-
-
-def _option(name: str) -> str:
-    """How a command line names this cluster."""
-    return "" if name == DEFAULT_NAME else f" --name {name}"

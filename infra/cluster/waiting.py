@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from infra.cluster import launch, status
 from infra.cluster.report import Report, log_tail
-from infra.cluster.spec import Layout
+from infra.cluster.spec import DEFAULT_NAME, Layout
 from infra.errors import PlatformError
 
 READY_SECONDS = 120.0
@@ -71,11 +71,18 @@ class Wait:
 
     def _failure(self, message: str, component: str) -> PlatformError:
         """An error that shows the last lines of a component's log."""
-        log = self.layout.log(component)
+        name, log = self.layout.root.name, self.layout.log(component)
+        option = name_option(name)
         return PlatformError(
-            f"cluster {self.layout.root.name}: {message}. The last lines of {log}:\n{log_tail(log)}",
-            hint="`mcpctl cluster status` shows every component; `mcpctl cluster up` again goes on from here",
+            f"cluster {name}: {message}. The last lines of {log}:\n{log_tail(log)}",
+            hint=f"`mcpctl cluster status{option}` shows every component; "
+            f"`mcpctl cluster up{option}` again goes on from here",
         )
+
+
+def name_option(name: str) -> str:
+    """How a command line names a cluster."""
+    return "" if name == DEFAULT_NAME else f" --name {name}"
 
 
 def _holds(condition: Callable[[], bool]) -> bool:

@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, cast
 
 import grpc
 from google.protobuf import json_format, struct_pb2
-from pulumi.runtime.proto import analyzer_pb2
+from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc
 
 from infra.engine import wire
-from infra.engine.analyzer import CALL_TIMEOUT, Analyzer
+from infra.engine.analyzer import START_TIMEOUT, Analyzer
 from infra.engine.graph import Data, Graph, Resource, Secret
+from infra.engine.violation import Violation
+from infra.errors import PlatformError
 
-MANDATORY: Final = "mandatory"
 HIDDEN: Final = "[secret]"
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """What a policy says about a resource.
-
-    Attributes:
-        policy: The policy's name.
-        urn: The resource, or "" where the policy speaks of the whole stack.
-        message: What is wrong and what to do.
-        enforcement: `mandatory` (stops a deployment) or `advisory`.
-        severity: `low`, `medium`, `high`, `critical`, or "" where the policy has none.
-    """
-
-    policy: str
-    urn: str
-    message: str
-    enforcement: str
-    severity: str
-
-    @property
-    def mandatory(self) -> bool:
-        """Whether a deployment must stop."""
-        return self.enforcement == MANDATORY
+CALL_TIMEOUT: Final = 120.0
+CHANNEL: Final = [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", 400 * 1024 * 1024)]
 
 
 def check(graph: Graph, pack: Path) -> list[Violation]:
@@ -57,10 +36,9 @@ def violations(graph: Graph, analyzer: Analyzer) -> list[Violation]:
     Raises:
         PlatformError: The pack did not start, or a policy raised an exception.
     """
-    stub = analyzer.connect()
     providers = {resource.urn: resource for resource in graph.resources if _is_provider(resource)}
     found: set[Violation] = set()
-    try:
+    with _connected(analyzer) as stub:
         calls = [
             (resource.urn, stub.Analyze.future(_resource_request(resource, providers), timeout=CALL_TIMEOUT))
             for resource in graph.resources
@@ -71,10 +49,26 @@ def violations(graph: Graph, analyzer: Analyzer) -> list[Violation]:
             resources=[_stack_resource(resource, providers) for resource in graph.resources]
         )
         answer = stub.AnalyzeStack(whole, timeout=CALL_TIMEOUT)
-    except grpc.RpcError as error:
-        raise analyzer.failure(error) from None
     found.update(_violation(diagnostic, "") for diagnostic in answer.diagnostics)
     return sorted(found, key=lambda item: (not item.mandatory, item.urn, item.policy, item.message))
+
+
+@contextmanager
+def _connected(analyzer: Analyzer) -> Generator[analyzer_pb2_grpc.AnalyzerStub]:
+    """A pack that knows the stack; a call that fails names the pack and the policy's own exception."""
+    with grpc.insecure_channel(f"127.0.0.1:{analyzer.port()}", options=CHANNEL) as channel:
+        stub = analyzer_pb2_grpc.AnalyzerStub(channel)
+        about = analyzer_pb2.AnalyzerStackConfigureRequest(
+            stack=analyzer.stack, project=analyzer.project, organization="organization", dry_run=True
+        )
+        try:
+            stub.ConfigureStack(about, timeout=START_TIMEOUT, wait_for_ready=True)
+            stub.Configure(analyzer_pb2.ConfigureAnalyzerRequest(), timeout=START_TIMEOUT)
+            yield stub
+        except grpc.RpcError as error:
+            details = error.details() if isinstance(error, grpc.Call) else str(error)
+            said = ": ".join(filter(None, (details, analyzer.last_line())))
+            raise PlatformError(f"policy pack {analyzer.name}: {said}") from None
 
 
 def _is_provider(resource: Resource) -> bool:

@@ -15,7 +15,6 @@ from infra.engine.analyzer import Analyzer
 from infra.engine.build import build, prune
 from infra.engine.build_kind import kind_cluster
 from infra.engine.build_spec import image_specs
-from infra.engine.check import Violation, violations
 from infra.engine.generated import Values
 from infra.engine.graph import Graph
 from infra.engine.helm import GOOD, RELEASE
@@ -30,6 +29,7 @@ from infra.engine.release import Release
 from infra.engine.render import write_chart
 from infra.engine.support import require_supported
 from infra.engine.target import Target, require_target
+from infra.engine.violation import Violation
 from infra.errors import PlatformError
 
 Step = Callable[[str], AbstractContextManager[Report]]
@@ -93,6 +93,8 @@ def evaluate(
         with step("evaluate the program"):
             graph = record(stack, project=project, generated=values)
         with step("check the policies"):
+            from infra.engine.check import violations  # noqa: PLC0415 - loads Pulumi's SDK, for a second; few need it
+
             return graph, violations(graph, analyzer)
 
 
@@ -108,6 +110,8 @@ def up(options: Options, step: Step) -> Plan:
         PlatformError: Anything else that a user can act on.
     """
     target = options.target
+    if target.cluster:
+        target.cluster.check()
     values = _values_so_far(target)
     graph, found = evaluate(options.stack, step, project=options.project, pack=options.pack, values=values)
     if any(item.mandatory for item in found):
@@ -169,7 +173,7 @@ def _release(release: Release, objects: Sequence[Manifest], options: Options, re
         names = ", ".join(f"{step.kind} {step.name}" for step in lost)
         raise PlatformError(
             f"stack {options.stack}: {names} left the program, and with it the data; nothing was released",
-            hint="put it back into the program, or run `mcpctl up --allow-data-loss`",
+            hint=f"put it back, or run `mcpctl up --stack {options.stack} --allow-data-loss`",
         )
     secrets = [item for item in objects if item.is_secret]
     release.kubectl.apply([plan.applied_body(item, release.helm.namespace) for item in secrets])

@@ -84,6 +84,7 @@ def _ask(request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
                 stdin=subprocess.PIPE,
                 stdout=sys.stderr.fileno(),  # what a program prints must not mix with our results
                 pass_fds=[writing],
+                process_group=0,  # Ctrl-C is ours to answer
                 env=child_environment(),
             )
         finally:
@@ -98,6 +99,9 @@ def _ask(request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
             answer = pipe.read()
         except BrokenPipeError:
             answer = ""
+        except KeyboardInterrupt:
+            child.kill()
+            raise
         finally:
             timer.cancel()
             child.stdin.close()  # the lifeline: whatever the child still does, it ends now

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from infra.engine.analyzer import Analyzer
-from infra.engine.check import Violation, check
+from infra.engine.check import check
 from infra.engine.record import record
+from infra.engine.violation import Violation
 from infra.errors import PlatformError
 
 HERE = Path(__file__).parent
@@ -48,7 +49,7 @@ def test_a_folder_without_a_program_is_not_a_pack(tmp_path: Path) -> None:
 
 def test_the_process_is_ended_on_every_way_out() -> None:
     with Analyzer(HERE / "packs" / "small", project="small", stack="test") as analyzer:
-        analyzer.connect()
+        assert analyzer.port() > 0
         process = analyzer.process
         assert process.poll() is None
     assert process.poll() is not None

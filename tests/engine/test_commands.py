@@ -6,12 +6,17 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
 import yaml
 
+from infra.cluster import Cluster, Report, silent
+from infra.engine import direct
 from infra.engine.record import REPOSITORY
+from infra.engine.target import Target
+from infra.errors import PlatformError
 
 
 def mcpctl(*words: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -60,3 +65,21 @@ def test_a_wrong_command_is_one_line_and_exit_2(words: tuple[str, ...], message:
     assert done.returncode == 2
     assert f"error: {message}" in done.stderr.replace("stack nope: ", "")
     assert "Traceback" not in done.stderr
+
+
+def test_without_root_up_says_so_before_it_does_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    cluster = Cluster.named("mine", home=tmp_path)
+    target = Target("dev", "mcp-dev", "mcp-mine", cluster.kubeconfig, cluster)
+    steps: list[str] = []
+
+    def step(title: str) -> AbstractContextManager[Report]:
+        steps.append(title)
+        return nullcontext(silent)
+
+    with pytest.raises(PlatformError, match="needs root"):
+        direct.up(direct.Options(stack="dev", target=target), step)
+    assert not steps
+    assert not list(tmp_path.iterdir())
