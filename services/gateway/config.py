@@ -18,10 +18,12 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from services.gateway.config_audit import Audit
 from services.gateway.config_auth import Auth, Authorization
 from services.gateway.config_parts import SERVICE_ACCOUNT, HttpUrl, Part, Seconds
 from services.gateway.names import SERVER_NAME_RULE, is_server_name
 from services.kit.conventions import DRAIN_SECONDS, MCP_PORT, OPS_PORT
+from services.kit.postgres.settings import PostgresSettings
 from services.kit.settings import LogLevel, Port
 
 ENV_PREFIX: Final = "MCP_GATEWAY_"
@@ -214,6 +216,9 @@ class GatewayConfig(BaseSettings):
     requests: Requests = Requests()
     lists: Lists = Lists()
     redis: Redis | None = None
+    postgres: PostgresSettings | None = None
+    """What must not be lost; its schema is made by `services.gateway.migrate`."""
+    audit: Audit | None = None
     limits: Limits = Limits()
     overload: Overload = Overload()
     log_level: LogLevel = "info"
@@ -249,6 +254,8 @@ class GatewayConfig(BaseSettings):
             )
         if (self.discovery is None) == (not self.servers):
             raise ValueError("exactly one of 'discovery' and 'servers' is needed")
+        if self.audit is not None and self.audit.sink == "postgres" and self.postgres is None:
+            raise ValueError("audit.sink: postgres needs 'postgres'; set it, or audit.sink to 'log'")
         if self.names == "plain" and len(self.servers) != 1:
             raise ValueError(
                 "names: plain needs exactly one server, named in 'servers': several could offer the same "
