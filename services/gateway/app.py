@@ -6,12 +6,14 @@ from prometheus_client import CollectorRegistry
 
 from services.gateway.access import Access, trust_of
 from services.gateway.asking import Asker
+from services.gateway.audit.trail import Trail
 from services.gateway.authorization import PolicyFile
 from services.gateway.background import Background
 from services.gateway.config import GatewayConfig
 from services.gateway.config_auth import Auth
 from services.gateway.discovery import Discovery, discovery_for
 from services.gateway.dispatch import routes
+from services.gateway.durable import Durable
 from services.gateway.endpoint import McpEndpoint
 from services.gateway.fleet import Fleet
 from services.gateway.fleet_metrics import FleetCollector
@@ -64,6 +66,7 @@ class GatewayApp:
         self._limiter = Limiter(config.limits, self._store, registry)
         self._shedder = Shedder(config.overload, registry)
         self._background = Background()
+        self._durable = Durable(config, health, registry)
         self._discovery: Discovery = discovery_for(config, self._fleet, self._metrics)
         health.add_check("discovery", self._discovery.problem)
 
@@ -92,8 +95,12 @@ class GatewayApp:
         names = names_of(self._config)
         self._lists = Lists(self._fleet, self._upstreams, self._metrics, self._config, names)
         forwarder = Forwarder(self._fleet, self._upstreams, self._metrics, names, self._lists)
-        permission = Permission(self._access, Targets(names), self._metrics)
+        targets = Targets(names)
+        permission = Permission(self._access, targets, self._metrics)
         levels = LogLevels()
+        await self._durable.open()
+        audit = self._config.audit
+        trail = Trail(self._durable.audit, targets, reads=audit is not None and audit.reads)
         endpoint = McpEndpoint(
             self._guard,
             self._access,
@@ -103,9 +110,10 @@ class GatewayApp:
             self._metrics,
             Asker(self._config.requests.input_seconds),
             levels,
+            trail,
         )
         pages = reading.operations(SERVICE, self._health, self._access, self._config, self._lists)
-        self._pages = Router(pages, self._guard, self._access, self._limiter, self._metrics)
+        self._pages = Router(pages, self._guard, self._access, self._limiter, self._metrics, trail)
         self._mcp = self._shedder.around(endpoint)
         self._background.keep("discovery", self._discovery.run)
         self._background.keep("measuring the lag", self._shedder.watch)
@@ -113,12 +121,15 @@ class GatewayApp:
             self._background.keep("fetching keys", self._issuers.run)
         if self._policy is not None:
             self._background.keep("watching the policy", self._policy.watch)
+        if self._durable.audit is not None:
+            self._background.keep("writing the audit stream", self._durable.audit.run)
         if self._store is not None:
             self._background.keep("watching redis", self._store.watch)
 
     async def _stop(self) -> None:
         await self._background.stop()
         await self._upstreams.close()
+        await self._durable.close()
         if self._store is not None:
             await self._store.close()
 

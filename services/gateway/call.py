@@ -43,7 +43,11 @@ class Call:
     server: str = ""
     """Filled in on the way: which server it went to, …"""
     target: str = ""
-    """… and the name or URI there. Both for the log."""
+    """… and the name or URI there. Both for the log, as is …"""
+    error: str | None = None
+    """… why its tool failed, though there is a result, …"""
+    cached: bool = False
+    """… and whether that came from a cache."""
 
 
 def tool_of(call: Call) -> str | None:

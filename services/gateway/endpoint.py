@@ -1,9 +1,7 @@
 """The MCP endpoint: a POST from first byte to access log."""
 
 import asyncio
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -12,6 +10,7 @@ import structlog
 from services.gateway.access import Access
 from services.gateway.answer import Answer
 from services.gateway.asking import Asker
+from services.gateway.audit.trail import Trail
 from services.gateway.authorization import View
 from services.gateway.call import Call, Era, tool_of
 from services.gateway.disconnect import CancelOnDisconnect
@@ -22,7 +21,6 @@ from services.gateway.guard import PARAMETER_PREFIX, ClientGoneError, Guard, tak
 from services.gateway.messages import (
     DECODE_ERRORS,
     RawObject,
-    RequestId,
     decode_request,
     decode_response,
     decode_text,
@@ -31,10 +29,11 @@ from services.gateway.messages import (
 )
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.permission import Permission
+from services.gateway.record import Record
 from services.gateway.request_id import request_id_of
 from services.gateway.session import HEADER, LogLevels
 from services.gateway.traffic.limits import Limiter
-from services.kit.asgi import Receive, Scope, Send
+from services.kit.asgi import Headers, Receive, Scope, Send
 from services.kit.logs import bind_request, get_logger, trace_fields
 from services.kit.metrics import OTHER
 from services.kit.tokens import Principal
@@ -42,21 +41,6 @@ from services.kit.tokens import Principal
 MAX_PARAMETER_BYTES: Final = 8192
 _CLIENT_CLOSED: Final = 499
 """What proxies log when the caller left before the answer; never sent."""
-
-
-@dataclass(slots=True)
-class Record:
-    """What the access log and the metrics say about a request."""
-
-    request_id: str
-    status: int = 0
-    method: str = ""
-    era: str = ""
-    subject: str | None = None
-    server: str = ""
-    target: str = ""
-    error: str | None = None
-    id: RequestId | None = None
 
 
 class McpEndpoint:
@@ -72,6 +56,7 @@ class McpEndpoint:
         metrics: GatewayMetrics,
         asker: Asker,
         levels: LogLevels,
+        trail: Trail,
     ) -> None:
         self._guard = guard
         self._access = access
@@ -81,10 +66,10 @@ class McpEndpoint:
         self._metrics = metrics
         self._asker = asker
         self._levels = levels
+        self._trail = trail
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong in it becomes a JSON-RPC error."""
-        began = time.perf_counter()
         request_id = request_id_of(scope)
         record = Record(request_id)
         structlog.contextvars.clear_contextvars()
@@ -93,32 +78,47 @@ class McpEndpoint:
         try:
             await self._answer(scope, receive, answer, record)
         except HttpRefusal as refusal:
-            record.error = refusal.reason
             if refusal.violation:
                 self._metrics.violations.labels(refusal.reason).inc()
-            body = error_bytes(record.id, RpcError(refusal.code, refusal.message, refusal.data))
-            await answer.finish(refusal.status, body, refusal.headers)
+            record.refused(refusal)
+            await self._finish(
+                answer, record, refusal.status, _refusal_bytes(record, refusal), refusal.headers
+            )
         except RpcError as error:
-            record.error = str(error.code)
+            record.failed(error)
             status = 200 if record.era == Era.HANDSHAKE else error.http_status
-            await answer.finish(status, error_bytes(record.id, error))
+            await self._finish(answer, record, status, error_bytes(record.id, error))
         except ClientGoneError:
-            record.error = "client_gone"
+            record.ended("client_gone")
             answer.status = _CLIENT_CLOSED
         except asyncio.CancelledError:
-            record.error = "shutdown"
+            record.ended("shutdown")
             if not answer.finished:
                 message = "the gateway is shutting down; the call may have been carried out"
                 await answer.finish(503, error_bytes(record.id, RpcError(INTERNAL_ERROR, message)))
             raise
         except Exception:  # noqa: BLE001 - a defect of ours: logged, and never a traceback to the caller
             get_logger().exception("request failed")
-            record.error = "internal"
+            record.ended("internal")
             if not answer.finished:
-                await answer.finish(500, error_bytes(record.id, RpcError(INTERNAL_ERROR, "internal error")))
+                body = error_bytes(record.id, RpcError(INTERNAL_ERROR, "internal error"))
+                await self._finish(answer, record, 500, body)
         finally:
             record.status = answer.status
-            self._record(record, time.perf_counter() - began)
+            self._trail.leave(record)
+            self._record(record)
+
+    async def _finish(
+        self, answer: Answer, record: Record, status: int, body: bytes, headers: Headers = ()
+    ) -> None:
+        """Answer, once the audit stream has what it must have before."""
+        try:
+            await self._trail.settle(record)
+        except HttpRefusal as refusal:
+            record.refused(refusal)
+            status, headers = refusal.status, refusal.headers
+            body = _refusal_bytes(record, refusal)
+        await answer.finish(status, body, headers)
 
     async def _answer(self, scope: Scope, receive: Receive, answer: Answer, record: Record) -> None:
         if scope["method"] != "POST":
@@ -127,11 +127,11 @@ class McpEndpoint:
             )
         headers = self._guard.headers(scope)
         principal, view = await self._access.admit(headers.get(b"authorization"))
-        record.subject = principal.subject
+        record.principal = principal
         streams = takes_stream(headers)
         body = await self._guard.body(headers, receive)
         try:
-            call = self._read(body, headers, principal, view, record)
+            call = record.call = self._read(body, headers, principal, view, record)
         except RpcError:
             await self._limiter.admit(principal, None)
             raise
@@ -143,16 +143,14 @@ class McpEndpoint:
         self._permission.check(call, route.scope)
         if streams:
             call.on_event = answer.event
-        try:
-            async with CancelOnDisconnect(receive):
-                if call.era is Era.HANDSHAKE:
-                    result = await self._asker.settle(call, route.answer)
-                else:
-                    result = await route.answer(call)
-                body = result_bytes(call.id, for_caller(call.era, result))
-                await answer.finish(200, body, call.reply_headers)
-        finally:
-            record.server, record.target = call.server, call.target
+        async with CancelOnDisconnect(receive):
+            await self._trail.admit(record)
+            if call.era is Era.HANDSHAKE:
+                result = await self._asker.settle(call, route.answer)
+            else:
+                result = await route.answer(call)
+            body = result_bytes(call.id, for_caller(call.era, result))
+            await self._finish(answer, record, 200, body, call.reply_headers)
 
     def _read(
         self, body: bytes, headers: dict[bytes, bytes], principal: Principal, view: View, record: Record
@@ -171,6 +169,7 @@ class McpEndpoint:
         record.era = era
         meta = meta_of(params) or {}
         traceparent = _traceparent(meta)
+        record.trace_id = trace_fields(traceparent).get("trace_id")
         bind_request(record.request_id, user=principal.subject, traceparent=traceparent)
         passed = _param_headers(headers) | {"X-Request-Id": record.request_id}
         if traceparent is not None:
@@ -189,7 +188,8 @@ class McpEndpoint:
             log_level=self._levels.of(session),
         )
 
-    def _record(self, record: Record, seconds: float) -> None:
+    def _record(self, record: Record) -> None:
+        seconds = record.seconds
         method = record.method if record.method in self._table else OTHER
         self._metrics.requests.labels(method, record.era or "none", str(record.status)).inc()
         self._metrics.durations.labels(method).observe(seconds)
@@ -203,6 +203,10 @@ class McpEndpoint:
             outcome=record.error or "ok",
             duration_ms=round(seconds * 1000, 2),
         )
+
+
+def _refusal_bytes(record: Record, refusal: HttpRefusal) -> bytes:
+    return error_bytes(record.id, RpcError(refusal.code, refusal.message, refusal.data))
 
 
 def _traceparent(meta: RawObject) -> str | None:

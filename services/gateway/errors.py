@@ -18,6 +18,8 @@ REFUSED: Final = -32012
 """The HTTP request itself is refused: too large, foreign origin, wrong content type."""
 RATE_LIMITED: Final = -32013
 """Too many requests, or no telling whether they are too many."""
+UNAVAILABLE: Final = -32014
+"""What the gateway itself needs for this is away; try again."""
 HEADER_MISMATCH: Final = -32020
 MISSING_CLIENT_CAPABILITY: Final = -32021
 UNSUPPORTED_PROTOCOL_VERSION: Final = -32022
@@ -35,6 +37,9 @@ _HTTP_STATUS: Final = {
 
 class RpcError(Exception):
     """A JSON-RPC error for the caller."""
+
+    denied = False
+    """Whether it hides something that isn't there for this caller only."""
 
     def __init__(self, code: int, message: str, data: Any = None) -> None:  # noqa: ANN401 - any JSON
         super().__init__(message)

@@ -96,6 +96,7 @@ class Forwarder:
                 measured.failed(ErrorType.PROTOCOL)
             elif bytes(reply.result.get("isError", b"")) == b"true":
                 measured.failed(ErrorType.TOOL)
+                call.error = ErrorType.TOOL
             else:
                 known.admit(qualified)
                 measured.tool = tool

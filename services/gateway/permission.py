@@ -32,7 +32,9 @@ class Permission:
         for target, decision in decisions:
             if not decision.allowed:
                 self._metrics.violations.labels("denied").inc()
-                raise target.unknown()
+                error = target.unknown()
+                error.denied = True
+                raise error
 
     def _decisions(self, call: Call) -> list[tuple[Target, Decision]]:
         if not call.view.restricted:

@@ -1,6 +1,5 @@
 """Finds the operation for a request, lets in who may use it, and sends what it answers."""
 
-import time
 from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import parse_qsl
@@ -9,9 +8,11 @@ import msgspec
 import structlog
 
 from services.gateway.access import Access
+from services.gateway.audit.trail import Trail
 from services.gateway.errors import HttpRefusal
 from services.gateway.guard import ClientGoneError, Guard
 from services.gateway.metrics import GatewayMetrics
+from services.gateway.record import Record
 from services.gateway.request_id import request_id_of
 from services.gateway.traffic.limits import Limiter
 from services.gateway.web.operation import NOBODY, NOTHING, Operation, Reply, WebRequest
@@ -35,6 +36,7 @@ class Router:
         access: Access,
         limiter: Limiter,
         metrics: GatewayMetrics,
+        trail: Trail,
     ) -> None:
         self._paths: dict[tuple[str, ...], dict[str, Operation]] = {}
         for it in operations:
@@ -43,18 +45,21 @@ class Router:
         self._access = access
         self._limiter = limiter
         self._metrics = metrics
+        self._trail = trail
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong in it becomes a problem document."""
-        began = time.perf_counter()
         request_id = request_id_of(scope)
+        record = Record(request_id, method=f"{scope['method']} {scope['path']}")
         structlog.contextvars.clear_contextvars()
         bind_request(request_id)
         outcome = "ok"
         try:
-            reply = await self._reply(scope, receive, request_id)
+            reply = await self._reply(scope, receive, record)
+            await self._trail.settle(record)
         except HttpRefusal as refusal:
             outcome = refusal.reason
+            record.refused(refusal)
             if refusal.violation:
                 self._metrics.violations.labels(outcome).inc()
             reply = problem(refusal)
@@ -62,7 +67,10 @@ class Router:
             return
         except Exception:  # noqa: BLE001 - a defect of ours: logged, and never a traceback to the caller
             get_logger().exception("request failed")
+            record.ended("internal")
             outcome, reply = "internal", problem(_DEFECT)
+        finally:
+            self._trail.leave(record)
         headers = [(b"x-request-id", request_id.encode()), *reply.headers]
         given = {name for name, _ in reply.headers}
         headers += [header for header in _HEADERS if header[0] not in given]
@@ -73,21 +81,24 @@ class Router:
             path=scope["path"][:200],
             status=reply.status,
             outcome=outcome,
-            duration_ms=round((time.perf_counter() - began) * 1000, 2),
+            duration_ms=round(record.seconds * 1000, 2),
         )
 
-    async def _reply(self, scope: Scope, receive: Receive, request_id: str) -> Reply:
+    async def _reply(self, scope: Scope, receive: Receive, record: Record) -> Reply:
         operation, path = self._find(scope["path"], scope["method"])
         if operation.scope is None:
             answer = await operation.answer(WebRequest(NOBODY, NOTHING, path, {}, b""))
         else:
             headers = self._guard.headers(scope)
             principal, view = await self._access.admit(headers.get(b"authorization"))
-            bind_request(request_id, user=principal.subject)
+            record.principal = principal
+            record.admin = operation.method != "GET"
+            bind_request(record.request_id, user=principal.subject)
             await self._limiter.admit(principal, None)
             self._access.require(principal, {operation.scope})
             query = _query(scope["query_string"], operation.query)
             body = b"" if operation.takes is None else await self._guard.body(headers, receive)
+            await self._trail.admit(record)
             answer = await operation.answer(WebRequest(principal, view, path, query, body))
         return answer if isinstance(answer, Reply) else Reply(200, msgspec.json.encode(answer))
 
