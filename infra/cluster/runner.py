@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -67,24 +68,30 @@ class Runner(threading.Thread):
         delay = FIRST_DELAY
         while self._wait_for_needs():
             started = time.monotonic()
-            self.process = self._start()
-            if self.stopping.is_set():  # stop() may have looked before there was a process
-                self.process.terminate()
-            self._set("starting")
-            self._watch(self.process)
-            code = self.process.wait()
-            self.process = None
-            self.ready[self.component.name].clear()
+            ending = self._live()
             if self.stopping.is_set():
                 break
             self.restarts += 1
-            print(
-                f"{self.component.name} ended ({_ending(code)}); starting it again in {delay:g} s", flush=True
-            )
+            tell(f"{self.component.name} {ending}; starting it again in {delay:g} s")
             self._set("restarting")
             self.stopping.wait(delay)
             delay = FIRST_DELAY if time.monotonic() - started > STEADY else min(delay * 2, LONGEST_DELAY)
         self._set("stopped")
+
+    def _live(self) -> str:
+        """Start the component, wait for its end, and say how it ended."""
+        try:
+            process = self.process = self._start()
+        except OSError as error:  # such as a full disk, which may have space again later
+            return f"could not be started ({error})"
+        if self.stopping.is_set():  # stop() may have looked before there was a process
+            process.terminate()
+        self._set("starting")
+        self._watch(process)
+        code = process.wait()
+        self.process = None
+        self.ready[self.component.name].clear()
+        return f"ended ({_ending(code)})"
 
     def stop(self) -> None:
         """Ask the component to end, and don't start it again."""
@@ -132,6 +139,12 @@ class Runner(threading.Thread):
         self.changed()
 
 
+def tell(line: str) -> None:
+    """Say something in the supervisor's log; where that can't be written, the work goes on."""
+    with suppress(OSError):
+        print(line, flush=True)
+
+
 def is_ready(probe: Probe, layout: Layout) -> bool:
     """Try a probe once."""
     try:
@@ -173,8 +186,14 @@ def _ending(code: int) -> str:
 def rotate(log: Path, limit: int) -> None:
     """Keep a log bounded: its content moves to `<log>.1`, and it starts over.
 
-    The writer has it open for appending, so it goes on at the new end; lines written in between may be lost.
+    The writer has it open for appending, so it goes on at the new end; lines written in between may be lost,
+    and where the disk has no room for both, the old ones.
     """
-    if log.exists() and log.stat().st_size > limit:
-        log.with_name(log.name + ".1").write_bytes(log.read_bytes())
-        os.truncate(log, 0)
+    if not log.exists() or log.stat().st_size <= limit:
+        return
+    old = log.with_name(log.name + ".1")
+    try:
+        old.write_bytes(log.read_bytes())
+    except OSError:
+        old.unlink(missing_ok=True)
+    os.truncate(log, 0)

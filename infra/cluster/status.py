@@ -82,7 +82,10 @@ def read(spec: ClusterSpec, layout: Layout) -> ClusterStatus:
 
 
 def components(layout: Layout) -> list[ComponentStatus]:
-    """The supervisor's notes, with process numbers as the host has them; empty before it made any."""
+    """The supervisor's notes, with process numbers as the host has them; empty before it made any.
+
+    A process that the notes hold and the machine doesn't has just ended, or its disk is full.
+    """
     identity = running(layout)
     supervisor = supervisor_of(identity) if identity else None
     if supervisor is None or not layout.status_file.exists():
@@ -91,8 +94,10 @@ def components(layout: Layout) -> list[ComponentStatus]:
     return [
         ComponentStatus(
             name=condition["name"],
-            state=condition["state"],
-            pid=outside.get(condition["pid"]) if condition["pid"] else None,
+            state="restarting"
+            if condition["pid"] and condition["pid"] not in outside
+            else condition["state"],
+            pid=outside.get(condition["pid"]),
             restarts=condition["restarts"],
             log=layout.log(condition["name"]),
         )

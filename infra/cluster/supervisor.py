@@ -26,7 +26,7 @@ from infra.cluster.api import ApiClient
 from infra.cluster.components import OBJECTS, Component, components
 from infra.cluster.configs import LOG_LIMIT_BYTES
 from infra.cluster.processes import handles, parent_pid
-from infra.cluster.runner import Runner, rotate
+from infra.cluster.runner import Runner, rotate, tell
 from infra.cluster.spec import API_SERVER_PORT, ClusterSpec, Layout, read_spec, write_atomically
 from infra.errors import PlatformError
 
@@ -47,6 +47,7 @@ class Supervisor:
         self.spec = spec
         self.layout = layout
         self.lock = threading.Lock()
+        self.is_published = False
         wanted = list(wanted)
         self.ready = {
             name: threading.Event() for name in (OBJECTS, *(component.name for component in wanted))
@@ -54,10 +55,15 @@ class Supervisor:
         self.runners = [Runner(component, layout, self.ready, self.publish) for component in wanted]
 
     def publish(self) -> None:
-        """Write every component's condition where `status` reads it."""
+        """Write every component's condition where `status` reads it; `run` repeats what could not be."""
         with self.lock:
             conditions = [asdict(runner.condition) for runner in self.runners]
-            write_atomically(self.layout.status_file, json.dumps(conditions, indent=1))
+            try:
+                write_atomically(self.layout.status_file, json.dumps(conditions, indent=1))
+                self.is_published = True
+            except OSError as error:
+                self.is_published = False
+                tell(f"{self.layout.status_file} can't be written: {error}")
 
     def set_up(self) -> None:
         """Make the cluster's own objects once the API server takes them; some components wait for that."""
@@ -69,7 +75,7 @@ class Supervisor:
                 addons.apply_all(client, self.spec, self.layout)
                 self.ready[OBJECTS].set()
             except (OSError, http.client.HTTPException, PlatformError) as error:
-                print(f"the cluster's own objects: {error}; trying again", flush=True)
+                tell(f"the cluster's own objects: {error}; trying again")
                 time.sleep(RETRY_SECONDS)
         client.close()
 
@@ -80,6 +86,8 @@ class Supervisor:
             runner.start()
         while not stop.wait(TICK):
             reap({runner.process.pid for runner in self.runners if runner.process})
+            if not self.is_published:
+                self.publish()
             for name in (launch.LOG, *(runner.component.name for runner in self.runners)):
                 rotate(self.layout.log(name), LOG_LIMIT_BYTES)
         self.stop()
@@ -102,7 +110,7 @@ def end(runners: Iterable[Runner]) -> None:
     for runner in ending:
         runner.join(max(0, deadline - time.monotonic()))
         if runner.is_alive():
-            print(f"{runner.component.name} did not end within {COMPONENT_GRACE:g} s; killing it", flush=True)
+            tell(f"{runner.component.name} did not end within {COMPONENT_GRACE:g} s; killing it")
             runner.kill()
             runner.join()
 

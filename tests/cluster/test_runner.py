@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import os
 import socket
 import subprocess
@@ -14,8 +15,8 @@ import pytest
 from infra.cluster import runner
 from infra.cluster.components import Component, Probe
 from infra.cluster.runner import Runner, is_ready, rotate
-from infra.cluster.spec import Layout
-from infra.cluster.supervisor import end, main_processes, reap
+from infra.cluster.spec import ClusterSpec, Layout
+from infra.cluster.supervisor import Supervisor, end, main_processes, reap
 
 
 @pytest.fixture
@@ -113,6 +114,52 @@ def test_http_probes(layout: Layout) -> None:
         server.shutdown()
         thread.join()
     assert not is_ready(Probe(f"{base}/good"), layout)
+
+
+def test_what_can_not_be_started_is_tried_again(
+    start: Callable[..., Runner], layout: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layout.log("steady").symlink_to("/sys/steady.log")
+    steady = start("steady", "exec sleep 60")
+    eventually(lambda: steady.restarts >= 2)
+    assert "steady could not be started (" in capsys.readouterr().out
+    layout.log("steady").unlink()
+    eventually(lambda: steady.state == "ready")
+
+
+def test_a_full_disk_stops_no_supervisor_and_its_notes_follow_when_there_is_space(layout: Layout) -> None:
+    def told() -> dict[str, int]:
+        return {one["name"]: one["restarts"] for one in json.loads(layout.status_file.read_text())}
+
+    spec = ClusterSpec(name="mine", index=2, api_port=17001, gateway_port=17002)
+    sleeping = ("/bin/sh", "-c", "exec sleep 60")
+    never = Probe(socket="/nowhere")  # nor does anything wait for it to be ready
+    wanted = [Component(name, sleeping, Probe()) for name in ("kubelet", "containerd", "etcd")]
+    supervisor = Supervisor(spec, layout, [*wanted, Component("kube-apiserver", sleeping, never)])
+    stop = threading.Event()
+    thread = threading.Thread(target=supervisor.run, args=(stop,))
+    thread.start()
+    kubelet = supervisor.runners[0]
+    eventually(lambda: layout.status_file.exists() and kubelet.state == "ready")
+    draft = layout.root / f".{layout.status_file.name}.{os.getpid()}"
+    draft.mkdir()  # like a full disk: notes can't be written
+    assert kubelet.process is not None
+    kubelet.process.kill()
+    eventually(lambda: kubelet.restarts == 1 and kubelet.state == "ready")
+    assert told()["kubelet"] == 0
+    draft.rmdir()
+    eventually(lambda: told()["kubelet"] == 1)
+    stop.set()
+    thread.join()
+
+
+def test_a_log_without_room_for_its_past_starts_over(tmp_path: Path) -> None:
+    log, old = tmp_path / "a.log", tmp_path / "a.log.1"
+    log.write_bytes(b"x" * 101)
+    old.symlink_to("/dev/full")
+    rotate(log, limit=100)
+    assert log.stat().st_size == 0
+    assert not old.is_symlink()
 
 
 def test_logs_stay_bounded_and_the_writer_goes_on(tmp_path: Path) -> None:
