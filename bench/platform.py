@@ -48,7 +48,7 @@ def cluster_start() -> Row:
             samples.append(seconds(lambda: cluster.up(silent, publish=False)))
             cluster.down(silent)
     finally:
-        cluster.down(silent, purge=True)
+        cluster.down(silent, purge=True, keep_tools=True)
     return Row("cluster start, tools built", samples, "s", "≤ 30")
 
 

@@ -43,7 +43,7 @@ def down(
     name: Name = DEFAULT_NAME,
     purge: Annotated[
         bool,
-        typer.Option("--purge", help="Delete its data too, and the built programs with the last cluster."),
+        typer.Option("--purge", help="Delete its data too, and built programs and images with the last one."),
     ] = False,
 ) -> None:
     """Stop the cluster; its data stays unless --purge is given."""

@@ -15,6 +15,7 @@ from infra.cluster.launch import listen
 from infra.cluster.processes import locked
 from infra.cluster.publish import publish as publish_cluster
 from infra.cluster.publish import unlink_commands, withdraw
+from infra.cluster.removal import remove_tree
 from infra.cluster.report import Report
 from infra.cluster.spec import (
     DEFAULT_NAME,
@@ -36,6 +37,7 @@ from infra.cluster.waiting import Wait, name_option
 from infra.errors import PlatformError
 
 CLEAN_SECONDS = 10.0
+SHARED = ("tools", "go", "images", "bench")  # below the home: what is built once for all clusters
 DEFAULT_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
 
 
@@ -135,9 +137,9 @@ class Cluster:
                 publish_cluster(self.spec, self.layout, self.toolbox, report)
 
     def down(self, report: Report, *, purge: bool = False, keep_tools: bool = False) -> None:
-        """Stop the cluster; `purge` also deletes its data, and with the last cluster the built programs.
+        """Stop the cluster; `purge` also deletes its data, and with the last cluster what was built for all.
 
-        `keep_tools` keeps those: clusters of tests come and go, and building takes minutes.
+        `keep_tools` keeps that: clusters of tests come and go, and building takes minutes.
         """
         if not self.state.exists():
             report("there is none")
@@ -256,11 +258,10 @@ class Cluster:
             release_index(registry, spec.index, self.state)
         if keep_tools or any(claim.exists() for claim in registry.glob("*")):
             return
-        report("deleting the built programs")
+        report("deleting the built programs and images")
         unlink_commands(self.home)
-        for directory in (self.home / "tools", self.home / "go"):
-            if directory.exists():
-                shutil.rmtree(directory)
+        for name in SHARED:
+            remove_tree(self.home / name)
 
     @contextmanager
     def _commands(self, report: Report) -> Generator[None]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Literal, cast, get_args
 from urllib.parse import urlsplit
 
+from infra.cluster.removal import mounts_below
 from infra.cluster.spec import home as default_home
 from infra.engine.build_spec import REPOSITORY
 from infra.errors import PlatformError
@@ -73,7 +74,7 @@ class BuildSettings:
 
     def clean(self) -> None:
         """Remove what a build that was killed left behind; only for who holds the lock."""
-        mounts = [Path(line.split()[4]) for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+        mounts = mounts_below(self.folder)
         for path in self.folder.iterdir():
             if path.name in {"storage", self.lock.name} or any(
                 mount.is_relative_to(path) for mount in mounts

@@ -70,7 +70,7 @@ def test_a_component_that_is_not_ready_is_shown_with_its_log(
     assert "nsenter --target 7 --all" in shown
 
 
-def test_purging_deletes_the_data_and_with_the_last_cluster_the_programs(cluster: Cluster) -> None:
+def test_purging_deletes_the_data_and_with_the_last_cluster_what_was_built(cluster: Cluster) -> None:
     home = cluster.home
     other = Cluster.named("other")
     for state in (cluster.state, other.state):
@@ -83,7 +83,7 @@ def test_purging_deletes_the_data_and_with_the_last_cluster_the_programs(cluster
     assert not cluster.state.exists()
     assert (home / "tools" / "x").exists()
     other.down(silent, purge=True)
-    assert sorted(path.name for path in home.iterdir()) == ["clusters", "images", "indexes"]
+    assert sorted(path.name for path in home.iterdir()) == ["clusters", "indexes"]
 
 
 def test_purging_a_cluster_of_a_test_may_keep_the_programs(cluster: Cluster) -> None:

@@ -27,4 +27,4 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         yield Platform(checkout, cluster)
     finally:
         cluster.down(silent)
-        cluster.down(silent, purge=True)
+        cluster.down(silent, purge=True, keep_tools=True)

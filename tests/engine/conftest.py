@@ -35,7 +35,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Generator[Cluster]:
             made.up(silent)
             yield made
         finally:
-            made.down(silent, purge=True)
+            made.down(silent, purge=True, keep_tools=True)
 
 
 @pytest.fixture
