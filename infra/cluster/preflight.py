@@ -8,12 +8,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from infra.cluster import cgroups
+from infra.cluster import cgroups, packages
 from infra.cluster.report import Report, last_lines
 from infra.errors import PlatformError
 
-# Command to Debian package.
-PROGRAMS = {"runc": "runc", "nft": "nftables", "ip": "iproute2", "unshare": "util-linux", "mount": "mount"}
+PROGRAMS = {
+    "runc": ["runc"],
+    "nft": ["nftables"],
+    "ip": ["iproute2"],
+    "unshare": ["util-linux"],
+    "mount": ["mount"],
+}
 FILE_SYSTEMS = Path("/proc/filesystems")
 CONTROLLERS = {"cpu", "memory", "pids", "cpuset"}
 MINIMUM_FREE_BYTES = 2 * 2**30
@@ -67,23 +72,7 @@ def check_space(directory: Path, needed: int) -> None:
 
 def ensure_programs(report: Report) -> None:
     """Install the system tools that are missing, by apt where there is one."""
-    missing = [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
-    if not missing:
-        return
-    names = " ".join(missing)
-    if shutil.which("apt-get") is None:
-        raise PlatformError(
-            f"these system tools are missing: {names}", hint="install them by your package manager"
-        )
-    report(f"installing {names}")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", *missing]):
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-        if done.returncode != 0:
-            raise PlatformError(
-                f"`{' '.join(command)}` failed:\n{last_lines(done.stderr or done.stdout, 5)}",
-                hint=f"install {names} by hand, then run this again",
-            )
+    packages.ensure(PROGRAMS, report, "the embedded Kubernetes")
 
 
 def check_kernel() -> None:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from infra.cluster import packages
 from infra.cluster.report import Report
 from infra.engine.build_builder import Builder
-from infra.engine.build_packages import ensure_program
 from infra.engine.build_process import CommandError, build_steps
 from infra.engine.build_settings import BuildSettings
 from infra.engine.build_spec import ImageSpec
@@ -105,7 +105,8 @@ class BaseImage:
                 f"the base image {self.wanted} can't be made here: only debian:SUITE-slim can",
                 hint="set MCP_PLATFORM_BASE_IMAGE=registry",
             )
-        ensure_program("mmdebstrap", ["mmdebstrap", "debian-archive-keyring"], self.report)
+        needed = {"mmdebstrap": ["mmdebstrap", "debian-archive-keyring"]}
+        packages.ensure(needed, self.report, "making a base image")
         self.report(f"making {self.own} from Debian's packages")
         with tempfile.TemporaryDirectory(prefix="base-", dir=self.settings.folder) as folder:
             archive = Path(folder) / "root.tar"

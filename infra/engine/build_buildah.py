@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from infra.cluster import packages
 from infra.cluster.report import Report, silent
-from infra.engine.build_packages import ensure_program
 from infra.engine.build_process import CommandError, build_steps, output_of, registry_has
 from infra.engine.build_settings import SEARCH_PATH, BuildSettings
 from infra.engine.build_spec import ImageSpec
@@ -35,7 +35,7 @@ class Buildah:
         Raises:
             PlatformError: There is no buildah to be had, or no root.
         """
-        ensure_program("buildah", ["buildah"], report)
+        packages.ensure({"buildah": ["buildah"]}, report, "building images without a Docker engine")
         if os.geteuid() != 0:
             raise PlatformError(
                 f"images are built by root in {settings.folder}", hint="run as root, or start a Docker engine"
@@ -134,7 +134,7 @@ class Buildah:
     def published(self, ref: str) -> bool:
         """Whether the image's registry has it."""
         # buildah itself would ask its own storage first.
-        ensure_program("skopeo", ["skopeo"], self.report)
+        packages.ensure({"skopeo": ["skopeo"]}, self.report, "pushing images")
         # buildah reads this variable itself; skopeo has to be told.
         settings = os.environ.get("CONTAINERS_REGISTRIES_CONF")
         options = ["--registries-conf", settings] if settings else []

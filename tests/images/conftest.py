@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from infra.cluster import packages
 from infra.cluster.report import silent
 from infra.engine.build import ImageSpec, build, image_specs
 from infra.engine.build_buildah import Buildah
-from infra.engine.build_packages import ensure_program
 from infra.engine.build_settings import BuildSettings
 from infra.engine.record import record
 from tests.images.oci import Container, Root, unpack
@@ -23,7 +23,7 @@ from tests.images.oci import Container, Root, unpack
 def buildah() -> Buildah:
     if os.geteuid() != 0:
         pytest.skip("building without a Docker engine needs root")
-    ensure_program("runc", ["runc"], silent)
+    packages.ensure({"runc": ["runc"]}, silent, "running images")
     settings = BuildSettings.from_environment()
     settings.make_folder()
     return Buildah.prepare(settings, silent)

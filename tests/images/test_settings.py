@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from infra.cluster.report import silent
-from infra.engine.build_packages import ensure_program
 from infra.engine.build_settings import BuildSettings, public_url
 from infra.errors import PlatformError
 
@@ -58,15 +56,6 @@ def test_proxies_are_kept_by_name_only() -> None:
 )
 def test_the_source_label_names_the_public_address_only(remote: str, source: str) -> None:
     assert public_url(remote) == source
-
-
-def test_a_program_that_can_not_be_installed_is_named_with_its_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(PlatformError, match="there is no buildah, which building images") as caught:
-        ensure_program("buildah", ["buildah", "runc"], silent)
-    assert "apt-get install --no-install-recommends buildah runc" in caught.value.hint
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
