@@ -54,7 +54,7 @@ def listen(port: int, what: str) -> socket.socket:
         flag = "--api-port" if "API" in what else "--gateway-port"
         raise PlatformError(
             f"port {port} of 127.0.0.1, meant for {what}, can't be used: {os.strerror(error.errno or 0)}",
-            hint=f"`ss -ltnp 'sport = :{port}'` shows who has it; `mcpctl cluster up {flag} PORT` takes another",
+            hint=f"`ss -ltnp 'sport = :{port}'` shows who has it; `mcpctl cluster up {flag} N` takes another",
         ) from error
     return listener
 
