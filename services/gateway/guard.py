@@ -9,7 +9,15 @@ from services.gateway.errors import HEADER_MISMATCH, HttpRefusal
 from services.kit.asgi import Receive, Scope
 
 _SINGLE: Final = frozenset(
-    {b"authorization", b"content-encoding", b"content-length", b"content-type", b"host", b"origin"}
+    {
+        b"authorization",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"host",
+        b"origin",
+        b"transfer-encoding",
+    }
 )
 _ROUTING: Final = frozenset({b"mcp-protocol-version", b"mcp-method", b"mcp-name"})
 PARAMETER_PREFIX: Final = b"mcp-param-"

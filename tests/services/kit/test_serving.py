@@ -1,5 +1,6 @@
 """A served process: two ports, draining, signals, and bounds on request heads."""
 
+import itertools
 import json
 import os
 import signal
@@ -31,6 +32,12 @@ http_protocol.HEAD_SECONDS = 0.5
 async def app(scope, receive, send):
     if scope["path"] == "/slow":
         await asyncio.sleep(2)
+    if scope["path"] == "/echo":
+        received = b""
+        while (event := await receive())["more_body"]:
+            received += event["body"]
+        await respond(send, 200, b"<" + received + event["body"] + b">")
+        return
     await respond(send, 200, b"done")
 
 configure_logging("demo")
@@ -134,3 +141,43 @@ def test_connections_are_kept_for_more_requests(served: Served) -> None:
             received = b""
             while not received.endswith(b"done"):
                 received += connection.recv(1000)
+
+
+def exchange(port: int, *pieces: bytes, end: bytes) -> bytes:
+    """What comes back until `end`; each piece is a packet of its own."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(0.05)
+        received = b""
+        while end not in received and (data := connection.recv(1000)):
+            received += data
+    return received
+
+
+OFFERS = (
+    b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n",
+    b"connection: upgrade\r\nupgrade: websocket\r\n",
+    b"connection: upgrade\r\nupgrade: a\r\nupgrade: b\r\n",
+)
+
+
+def test_the_body_of_a_request_that_offers_another_protocol_is_its_body(served: Served) -> None:
+    port = served.listening()["port"]
+    inner = b"GET /inner HTTP/1.1\r\nhost: x\r\n\r\n"
+    bodies = {
+        b"content-length: %d\r\n" % len(inner): inner,
+        b"transfer-encoding: chunked\r\n": b"%x\r\n%s\r\n0\r\n\r\n" % (len(inner), inner),
+    }
+    following = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+    for offer, (framing, body), cut in itertools.product(OFFERS, bodies.items(), (0, 30, len(inner))):
+        request = b"POST /echo HTTP/1.1\r\nhost: x\r\n" + framing + offer + b"\r\n"
+        received = exchange(port, request + body[:cut], body[cut:] + following, end=b"done")
+        assert received.count(b"HTTP/1.1 200 OK") == 2, (offer, framing, cut, received)
+        assert b"<" + inner + b">" in received, (offer, framing, cut, received)
+
+
+def test_there_is_no_way_through_to_other_hosts(served: Served) -> None:
+    request = b"CONNECT x:80 HTTP/1.1\r\nhost: x:80\r\n\r\n"
+    assert exchange(served.listening()["port"], request, end=b"\0").startswith(b"HTTP/1.1 400 ")
