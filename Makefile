@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 EXTRAS := gateway servers infra cli bench dev
 STACK  ?= dev
 
-.PHONY: up down test lint bench bench-gateway lock docs clean
+.PHONY: up down test fuzz nightly lint bench bench-gateway lock docs clean
 
 up: $(VENV)/.ready ## bring stack dev up, make one tool call, say what is running
 	$(BIN)/mcpctl up --stack $(STACK) --yes
@@ -18,6 +18,13 @@ down: $(VENV)/.ready ## take the stack and the embedded Kubernetes down; data st
 
 test: $(VENV)/.ready lint ## the whole test suite
 	$(BIN)/python -m pytest
+
+# FLAGS are pytest's, such as FLAGS="-k wire".
+fuzz: $(VENV)/.ready ## some ten minutes of odd input for the gateway, other each time
+	$(BIN)/python -m pytest tests/fuzz --hypothesis-profile=fuzz --timeout=3600 $(FLAGS)
+
+nightly: $(VENV)/.ready ## the faults that last a minute or more
+	$(BIN)/python -m pytest -m nightly --timeout=3600 $(FLAGS)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .

@@ -29,7 +29,8 @@ class ResultQualifier:
         elif method == "prompts/get" and _may_link(result.get("messages")):
             messages = decode_objects(result["messages"])
             for message in messages:
-                message["content"] = self._qualified_content(server, message["content"])
+                if "content" in message:
+                    message["content"] = self._qualified_content(server, message["content"])
             result["messages"] = raw(messages)
 
     def _qualified_content(self, server: str, content: msgspec.Raw) -> msgspec.Raw:

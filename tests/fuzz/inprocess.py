@@ -12,11 +12,10 @@ from prometheus_client import CollectorRegistry
 
 from services.gateway.app import GatewayApp
 from services.gateway.config import GatewayConfig
-from services.kit.health import Health
+from services.kit.health import OK, Health
 
 HeaderLines = Sequence[tuple[bytes, bytes]]
 ANSWER_SECONDS = 60
-UNKNOWN = frozenset({"request failed", "discovery stopped", "page failed"})
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,11 @@ class InProcess:
         self._runner = asyncio.Runner()
         self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._answers: asyncio.Queue[Any] = asyncio.Queue()
-        self._app = GatewayApp(GatewayConfig(**config), Health(), CollectorRegistry())
+        health = Health()
+        self._app = GatewayApp(GatewayConfig(**config), health, CollectorRegistry())
         self._runner.run(self._start())
+        while self._runner.run(health.run_checks())["discovery"] != OK:
+            pass
 
     def ask(self, method: str, path: str, headers: HeaderLines, body: bytes, *, chunks: int = 1) -> Answered:
         """One request, its body in so many pieces; a defect that is only in the log fails here, too."""

@@ -9,6 +9,7 @@ from typing import Any
 
 REFUSALS = {400, 401, 403, 404, 405, 406, 408, 413, 415, 421, 429, 431}
 STATUSES = {200, 202, 503, *REFUSALS}
+PROBLEM = "application/problem+json"
 LEAK = re.compile(r"Traceback|site-packages|\.py\b|File \"|line \d+, in |object at 0x|Error\(|Exception\b")
 """What only an exception's text or a defect would put into an answer."""
 
@@ -59,5 +60,10 @@ def check_page(status: int, headers: Mapping[str, str], body: bytes) -> None:
     """An answer of any other path."""
     assert status in STATUSES, (status, body[:2000])
     check_no_leak(body.decode())
-    if headers["content-type"] == "application/json":
+    kind = headers.get("content-type", "")
+    if kind == PROBLEM:
+        assert json.loads(body)["status"] == status
+    else:
+        assert status < 400 or status == 503, (status, kind)
+    if kind == "application/json":
         json.loads(body)
