@@ -1,5 +1,6 @@
 """The gateway's ASGI app: which path is answered by what, and what lives as long as the process."""
 
+import asyncio
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -26,6 +27,7 @@ from services.gateway.names import Names, PlainNames, PrefixedNames
 from services.gateway.permission import Permission
 from services.gateway.session import LogLevels
 from services.gateway.targets import Targets
+from services.gateway.tracing import tracer_for
 from services.gateway.traffic.limits import Limiter
 from services.gateway.traffic.shared_store import SharedStore
 from services.gateway.traffic.shedding import Shedder
@@ -65,6 +67,7 @@ class GatewayApp:
             health.add_check("redis", self._store.status, required=False)
         self._limiter = Limiter(config.limits, self._store, registry)
         self._shedder = Shedder(config.overload, registry)
+        self._tracer = tracer_for(config.tracing, SERVICE, self._metrics.lost_spans)
         self._background = Background()
         self._durable = Durable(config, health, registry)
         self._discovery: Discovery = discovery_for(config, self._fleet, self._metrics)
@@ -111,6 +114,7 @@ class GatewayApp:
             Asker(self._config.requests.input_seconds),
             levels,
             trail,
+            self._tracer,
         )
         pages = reading.operations(SERVICE, self._health, self._access, self._config, self._lists)
         self._pages = Router(pages, self._guard, self._access, self._limiter, self._metrics, trail)
@@ -132,6 +136,7 @@ class GatewayApp:
         await self._durable.close()
         if self._store is not None:
             await self._store.close()
+        await asyncio.to_thread(self._tracer.close)
 
 
 def names_of(config: GatewayConfig) -> Names:

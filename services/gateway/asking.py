@@ -27,7 +27,7 @@ from services.gateway.messages import (
     encode,
     raw,
 )
-from services.gateway.upstream import OnEvent
+from services.gateway.upstream_question import OnEvent
 from services.kit.tokens import Principal
 
 MAX_ROUNDS: Final = 10

@@ -6,7 +6,8 @@ from enum import StrEnum
 from services.gateway.authorization import View
 from services.gateway.messages import DECODE_ERRORS, RawObject, RequestId, decode_text
 from services.gateway.session import DEFAULT_LOG_LEVEL
-from services.gateway.upstream import OnEvent
+from services.gateway.tracing import UNTRACED, Trace
+from services.gateway.upstream_question import OnEvent
 from services.kit.tokens import Principal
 
 
@@ -29,6 +30,7 @@ class Call:
     principal: Principal
     view: View
     """What the policy lets the principal see."""
+    trace: Trace = UNTRACED
     headers: dict[str, str] = field(default_factory=dict[str, str])
     """What goes to the server besides the protocol's own headers: the request's id and trace context, and the
     caller's `Mcp-Param-*` (parameters that it mirrored; the server checks them)."""

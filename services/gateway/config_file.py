@@ -1,6 +1,7 @@
 """Reads the configuration; a problem becomes one line: the file, the key, the value and what is allowed."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -15,6 +16,8 @@ from services.kit.settings import explain
 
 _TAGS = frozenset({"none", "tokens"})
 _LONGEST_VALUE = 80
+_PASSWORD = re.compile(r"//[^/@]*@")
+"""User and password in a URL."""
 
 
 class ConfigError(Exception):
@@ -84,7 +87,7 @@ def _problem(path: Path, detail: ErrorDetails) -> str:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = _PASSWORD.sub("//…@", repr(value))
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
 
 

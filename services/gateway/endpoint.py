@@ -19,11 +19,8 @@ from services.gateway.eras import era_of, for_caller, may_be_older, meta_of
 from services.gateway.errors import INTERNAL_ERROR, HttpRefusal, RpcError
 from services.gateway.guard import PARAMETER_PREFIX, ClientGoneError, Guard, takes_stream
 from services.gateway.messages import (
-    DECODE_ERRORS,
-    RawObject,
     decode_request,
     decode_response,
-    decode_text,
     error_bytes,
     result_bytes,
 )
@@ -32,9 +29,10 @@ from services.gateway.permission import Permission
 from services.gateway.record import Record
 from services.gateway.request_id import request_id_of
 from services.gateway.session import HEADER, LogLevels
+from services.gateway.tracing import TRACEPARENT, Tracer
 from services.gateway.traffic.limits import Limiter
 from services.kit.asgi import Headers, Receive, Scope, Send
-from services.kit.logs import bind_request, get_logger, trace_fields
+from services.kit.logs import bind_request, get_logger
 from services.kit.metrics import OTHER
 from services.kit.tokens import Principal
 
@@ -57,6 +55,7 @@ class McpEndpoint:
         asker: Asker,
         levels: LogLevels,
         trail: Trail,
+        tracer: Tracer,
     ) -> None:
         self._guard = guard
         self._access = access
@@ -67,6 +66,7 @@ class McpEndpoint:
         self._asker = asker
         self._levels = levels
         self._trail = trail
+        self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong in it becomes a JSON-RPC error."""
@@ -106,6 +106,7 @@ class McpEndpoint:
         finally:
             record.status = answer.status
             self._trail.leave(record)
+            record.trace.end(record.server, record.failure)
             self._record(record)
 
     async def _finish(
@@ -168,18 +169,20 @@ class McpEndpoint:
         era = era_of(request, params, headers)
         record.era = era
         meta = meta_of(params) or {}
-        traceparent = _traceparent(meta)
-        record.trace_id = trace_fields(traceparent).get("trace_id")
+        trace = self._tracer.join(request, params, meta, era, record.began)
+        record.trace = trace
+        traceparent = trace.context and trace.context.traceparent
         bind_request(record.request_id, user=principal.subject, traceparent=traceparent)
         passed = _param_headers(headers) | {"X-Request-Id": record.request_id}
         if traceparent is not None:
-            passed["traceparent"] = traceparent
+            passed[TRACEPARENT] = traceparent
         session = headers.get(HEADER) if era is Era.HANDSHAKE else None
         return Call(
             id=request.id,
             method=request.method,
             params=params,
             meta=meta,
+            trace=trace,
             era=era,
             principal=principal,
             view=view,
@@ -207,15 +210,6 @@ class McpEndpoint:
 
 def _refusal_bytes(record: Record, refusal: HttpRefusal) -> bytes:
     return error_bytes(record.id, RpcError(refusal.code, refusal.message, refusal.data))
-
-
-def _traceparent(meta: RawObject) -> str | None:
-    """W3C trace context, which MCP carries in `_meta`; None where it is missing or malformed."""
-    try:
-        text = decode_text(meta["traceparent"])
-    except (KeyError, *DECODE_ERRORS):
-        return None
-    return text if trace_fields(text) else None
 
 
 def _param_headers(headers: dict[bytes, bytes]) -> dict[str, str]:

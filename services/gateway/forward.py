@@ -17,7 +17,8 @@ from services.gateway.names import Names
 from services.gateway.questions import question
 from services.gateway.results import ResultQualifier
 from services.gateway.targets import Target, Targets
-from services.gateway.upstream import Question, Upstreams
+from services.gateway.upstream import Upstreams
+from services.gateway.upstream_question import Question
 from services.kit.metrics import ErrorType
 
 _NO_ARGUMENTS: Final = msgspec.Raw(b"{}")

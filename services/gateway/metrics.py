@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from services.kit.metrics import DURATION_BUCKETS, KnownNames, ToolMetrics
+from services.kit.metrics import DURATION_BUCKETS, KnownNames, ToolMetrics, lost_spans
 
 
 class GatewayMetrics:
@@ -43,6 +43,7 @@ class GatewayMetrics:
             ["issuer"],
             registry=registry,
         )
+        self.lost_spans = lost_spans(registry)
         self.missing = Counter(
             "mcp_gateway_list_servers_missing_total",
             "Servers that a list had to be answered without.",

@@ -15,8 +15,8 @@ from services.gateway.eras import (
 from services.gateway.header_value import encode_value
 from services.gateway.messages import encode, raw
 from services.gateway.session import capabilities_of
-from services.gateway.upstream import Question
 from services.gateway.upstream_headers import PROTOCOL_VERSION, upstream_headers
+from services.gateway.upstream_question import Question
 
 _VERSION_RAW: Final = raw(PROTOCOL_VERSION)
 _IMPLEMENTATION_RAW: Final = raw(IMPLEMENTATION)
@@ -45,6 +45,7 @@ def question(
         headers=upstream_headers(call.method, encoded, call.headers),
         repeatable=call.method != "tools/call",
         on_event=call.on_event,
+        trace=call.trace,
     )
 
 

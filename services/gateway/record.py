@@ -8,6 +8,7 @@ from time import time as now
 from services.gateway.call import Call
 from services.gateway.errors import HttpRefusal, RpcError, UpstreamError
 from services.gateway.messages import RequestId
+from services.gateway.tracing import UNTRACED, Trace
 from services.kit.tokens import Principal
 
 
@@ -28,12 +29,12 @@ class Record:
     method: str = ""
     era: str = ""
     principal: Principal | None = None
-    trace_id: str | None = None
+    trace: Trace = UNTRACED
     call: Call | None = None
     error: str | None = None
     """What went wrong, in a word for the log."""
     error_type: str | None = None
-    """The same, in a word for the audit stream."""
+    """The same, in a word for the audit stream and traces."""
     denied: bool = False
     """Whether that is because of who or what sent it."""
     id: RequestId | None = None
@@ -47,6 +48,16 @@ class Record:
     def seconds(self) -> float:
         """How long it has taken so far."""
         return perf_counter() - self.began
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace that it belongs to."""
+        return None if self.trace.context is None else self.trace.context.trace_id
+
+    @property
+    def failure(self) -> str | None:
+        """What went wrong, in a word, also where a tool says so in its result; None if nothing did."""
+        return self.call.error if self.error_type is None and self.call is not None else self.error_type
 
     @property
     def server(self) -> str:

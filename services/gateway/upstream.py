@@ -8,8 +8,6 @@ repeated, which a budget keeps rare. A server that keeps failing is left alone b
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 import aiohttp
@@ -18,10 +16,12 @@ from services.gateway import sse
 from services.gateway.config import Upstream as UpstreamSettings
 from services.gateway.errors import UNSUPPORTED_PROTOCOL_VERSION, UpstreamError
 from services.gateway.fleet import Endpoint, Server
-from services.gateway.messages import DECODE_ERRORS, Incoming, RequestId, decode_incoming
+from services.gateway.messages import DECODE_ERRORS, Incoming, decode_incoming
+from services.gateway.tracing import Attempt
 from services.gateway.traffic.breaker import Permit
 from services.gateway.traffic.retries import pause
 from services.gateway.upstream_headers import JSON_TYPE, PROTOCOL_VERSION, STREAM_TYPE
+from services.gateway.upstream_question import Question
 from services.kit.logs import get_logger
 from services.kit.metrics import ErrorType
 
@@ -31,24 +31,6 @@ IDLE_SECONDS: Final = 30
 
 _AWAY: Final = frozenset({502, 503, 504})
 """What a proxy says when the server behind it doesn't answer."""
-
-OnEvent = Callable[[bytes | None], Awaitable[None]]
-"""Gets each notification of a stream (JSON), or None for a sign of life."""
-
-
-@dataclass(slots=True)
-class Question:
-    """A request for a server, ready to send."""
-
-    id: RequestId
-    body: bytes
-    headers: dict[str, str]
-    repeatable: bool = False
-    """Whether it may be sent again when it is unknown if the first was carried out."""
-    seconds: float | None = None
-    """Deadline of its own instead of the settings'."""
-    on_event: OnEvent | None = None
-    tried: list[Endpoint] = field(default_factory=list)
 
 
 class ConnectionBrokenError(Exception):
@@ -150,11 +132,24 @@ class Upstreams:
     async def _ask_endpoint(
         self, server: Server, endpoint: Endpoint, question: Question, deadline: asyncio.Timeout
     ) -> Incoming:
+        with question.trace.attempt(question.body, question.headers, server.name, endpoint.url) as attempt:
+            reply = await self._attempt(server, endpoint, question, attempt, deadline)
+            attempt.answered(reply)
+            return reply
+
+    async def _attempt(
+        self,
+        server: Server,
+        endpoint: Endpoint,
+        question: Question,
+        attempt: Attempt,
+        deadline: asyncio.Timeout,
+    ) -> Incoming:
         """Ask one replica, and remember whether it answers."""
         endpoint.in_flight += 1
         failed = True
         try:
-            reply = await self._ask_one(server, endpoint, question, deadline)
+            reply = await self._ask_one(server, endpoint, question, attempt, deadline)
             failed = False
         except ConnectionBrokenError as error:
             _log_failure("connection broke", server, endpoint, error)
@@ -172,6 +167,7 @@ class Upstreams:
             raise
         except asyncio.CancelledError:
             failed = deadline.expired()  # else the caller has left
+            attempt.error = ErrorType.TIMEOUT if failed else ErrorType.CANCELLED
             raise
         else:
             endpoint.answered()
@@ -182,11 +178,16 @@ class Upstreams:
                 endpoint.failed(self._settings.eject_failures, self._settings.eject_seconds)
 
     async def _ask_one(
-        self, server: Server, endpoint: Endpoint, question: Question, deadline: asyncio.Timeout
+        self,
+        server: Server,
+        endpoint: Endpoint,
+        question: Question,
+        attempt: Attempt,
+        deadline: asyncio.Timeout,
     ) -> Incoming:
         try:
             async with self._session.post(
-                endpoint.url, data=question.body, headers=question.headers, allow_redirects=False
+                endpoint.url, data=attempt.body, headers=attempt.headers, allow_redirects=False
             ) as response:
                 return await self._response(server, response, question, deadline)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):

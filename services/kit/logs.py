@@ -6,7 +6,6 @@ The standard library's loggers (uvicorn, aiohttp, mcp …) come out in the same 
 """
 
 import logging
-import re
 import sys
 import traceback
 from typing import TextIO, cast
@@ -15,7 +14,8 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+from services.kit.trace_context import trace_context
+
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
 
@@ -76,8 +76,8 @@ def bind_request(request_id: str, *, user: str | None = None, traceparent: str |
 
 def trace_fields(traceparent: str | None) -> dict[str, str]:
     """`trace_id` and `span_id` out of a W3C `traceparent`, or nothing."""
-    match = _TRACEPARENT.fullmatch(traceparent or "")
-    return {"trace_id": match[1], "span_id": match[2]} if match else {}
+    found = trace_context(traceparent)
+    return {"trace_id": found.trace_id, "span_id": found.span_id} if found else {}
 
 
 def _service_of(service: str) -> Processor:

@@ -57,6 +57,13 @@ def new_registry() -> CollectorRegistry:
     return registry
 
 
+def lost_spans(registry: CollectorRegistry) -> Counter:
+    """Counts what a collector didn't get."""
+    return Counter(
+        "mcp_trace_spans_lost_total", "Spans that couldn't be delivered to the collector.", registry=registry
+    )
+
+
 class ToolMetrics:
     """Calls, durations, errors and calls in flight, by server and tool."""
 

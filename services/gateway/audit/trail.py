@@ -76,7 +76,7 @@ class Trail:
             method=clean(record.method),
             outcome=outcome,
             request_id=record.request_id,
-            error_type=_error_type(record),
+            error_type=record.failure,
             trace_id=record.trace_id,
             issuer=None if principal is None else clean(principal.issuer),
             subject=None if principal is None else clean(principal.subject),
@@ -102,10 +102,4 @@ class Trail:
 def _outcome(record: Record) -> Outcome:
     if record.denied:
         return Outcome.DENIED
-    return Outcome.OK if _error_type(record) is None else Outcome.ERROR
-
-
-def _error_type(record: Record) -> str | None:
-    if record.error_type is None and record.call is not None:
-        return record.call.error
-    return record.error_type
+    return Outcome.OK if record.failure is None else Outcome.ERROR

@@ -2,8 +2,8 @@
 
 import logging
 import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
 from typing import Final, TypeVar
 
 from mcp.server.transport_security import TransportSecuritySettings
@@ -12,6 +12,7 @@ from services.kit.asgi import App
 from services.kit.conventions import MCP_PATH
 from services.kit.health import Health
 from services.kit.logs import configure_logging
+from services.kit.metrics import lost_spans
 from services.kit.ops import ops_app
 from services.kit.serving import ServeError, serve
 from services.kit.settings import SettingsError, load
@@ -52,10 +53,32 @@ def run(
             # It says two lines about every 2025-11-25 request, though there is no session to speak of.
             logging.getLogger("mcp.server.streamable_http").setLevel(logging.WARNING)
             app = asgi_app(server, settings, body_bytes(settings))
-            serve(app, ops_app(server.name, health, server.registry), health=health, settings=settings)
+            ops = ops_app(server.name, health, server.registry)
+            with tracing(server, settings):
+                serve(app, ops, health=health, settings=settings)
     except (SettingsError, ServeError) as error:
         print(f"can't start: {error}", file=sys.stderr)
         sys.exit(CANT_START)
+
+
+@contextmanager
+def tracing(server: ToolServer, settings: ServerSettings) -> Generator[None]:
+    """Record the spans that the SDK makes, where the settings say so."""
+    if settings.tracing_endpoint is None:
+        yield
+        return
+    # Only where tracing is on: its libraries would make every start slower.
+    from opentelemetry.trace import set_tracer_provider  # noqa: PLC0415 - as above
+
+    from services.kit.traces import Tracing  # noqa: PLC0415 - as above
+
+    lost = lost_spans(server.registry)
+    traces = Tracing(server.name, settings.tracing_endpoint, settings.tracing_sample_ratio, lost)
+    set_tracer_provider(traces.provider)
+    try:
+        yield
+    finally:
+        traces.close()
 
 
 def asgi_app(server: ToolServer, settings: ServerSettings, body_bytes: int = DEFAULT_BODY_BYTES) -> App:

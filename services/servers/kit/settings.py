@@ -38,3 +38,9 @@ class ServerSettings(ServiceSettings):
 
     allowed_origins: Names = ()
     """Web pages (`https://inspector.example.com`) whose scripts may call this server, beyond local ones."""
+
+    tracing_endpoint: str | None = None
+    """An OpenTelemetry collector's address for OTLP over HTTP, without `/v1/traces`; unset: no traces."""
+
+    tracing_sample_ratio: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Share of the requests that are recorded where the caller doesn't say whether to."""

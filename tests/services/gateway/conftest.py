@@ -138,6 +138,14 @@ class Launcher:
         wait_for(lambda: accepts(port), f"{name} on its port")
         return port
 
+    def server(self, module: str, **environment: str) -> str:
+        """Start a server of the kit; returns its URL."""
+        log = self.folder / f"{module}-{len(self.processes)}.log"
+        environment = {"HOST": "127.0.0.1", "PORT": "0", "OPS_PORT": "0", **environment}
+        process = Process(["-m", f"services.servers.{module}"], log, environment)
+        self.processes.append(process)
+        return f"http://127.0.0.1:{self._listening(process)['port']}/mcp"
+
     def gateway(self, config: dict[str, Any], *, wait: bool = True, **environment: str) -> Gateway:
         file = self.folder / f"gateway-{len(self.processes)}.yaml"
         listen = {"host": "127.0.0.1", "port": 0, "ops_port": 0}
@@ -146,16 +154,18 @@ class Launcher:
             ["-m", "services.gateway", "--config", str(file)], file.with_suffix(".log"), environment
         )
         self.processes.append(process)
-
-        def listening() -> dict[str, Any] | None:
-            assert process.popen.poll() is None, process.log.read_text()
-            return next((line for line in process.lines() if line["event"] == "listening"), None)
-
-        line = wait_for(listening, "gateway")
+        line = self._listening(process)
         gateway = Gateway(process, f"http://127.0.0.1:{line['port']}", f"http://127.0.0.1:{line['ops_port']}")
         if wait:
             wait_for(lambda: httpx2.get(f"{gateway.ops_url}/health/ready").status_code == 200, "readiness")
         return gateway
+
+    def _listening(self, process: Process) -> dict[str, Any]:
+        def find() -> dict[str, Any] | None:
+            assert process.popen.poll() is None, process.log.read_text()
+            return next((line for line in process.lines() if line["event"] == "listening"), None)
+
+        return wait_for(find, "program on its port")
 
     def stop(self) -> None:
         for process in self.processes:

@@ -1,0 +1,27 @@
+"""What a server is asked, ready to be sent, as often as need be."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from services.gateway.fleet import Endpoint
+from services.gateway.messages import RequestId
+from services.gateway.tracing import UNTRACED, Trace
+
+OnEvent = Callable[[bytes | None], Awaitable[None]]
+"""Gets each notification of a stream (JSON), or None for a sign of life."""
+
+
+@dataclass(slots=True)
+class Question:
+    """A request for a server, ready to send."""
+
+    id: RequestId
+    body: bytes
+    headers: dict[str, str]
+    repeatable: bool = False
+    """Whether it may be sent again when it is unknown if the first was carried out."""
+    seconds: float | None = None
+    """Deadline of its own instead of the settings'."""
+    on_event: OnEvent | None = None
+    trace: Trace = UNTRACED
+    tried: list[Endpoint] = field(default_factory=list)
