@@ -41,6 +41,8 @@ _EVERYTHING: Final = {
     "auth": "none",
     "servers": [{"name": "example", "urls": ["http://127.0.0.1/mcp"]}],
     "redis": {"host": "127.0.0.1"},
+    "postgres": {"host": "127.0.0.1", "database": "gateway", "user": "gateway"},
+    "audit": {},
 }
 """A configuration under which every metric is there."""
 
