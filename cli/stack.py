@@ -34,6 +34,7 @@ from infra.engine.plan import is_outside
 from infra.engine.pulumi_cli import PulumiFailedError
 from infra.engine.record import record
 from infra.engine.render import missing, write_chart, write_tree
+from infra.engine.support import pulumi_only
 from infra.errors import PlatformError
 from services.kit.conventions import MCP_PATH, SERVER_NAME_SEPARATOR
 
@@ -95,7 +96,8 @@ def render(
 ) -> None:
     """Write the stack's objects for Argo CD, Flux or kubectl; secrets are left out and listed."""
     with step("evaluate the program"):
-        objects = manifests(record(stack))
+        graph = record(stack)
+        objects = manifests(graph)
     if helm:
         known = [item for item in objects if not is_outside(item) and not item.unknown_paths]
         write_chart(known, output, name=RELEASE, description=f"stack {stack}")
@@ -107,6 +109,10 @@ def render(
         err.print("not in there, to be provided by you:")
         for line in lines:
             err.print(f"  {line}", markup=False)
+    if others := pulumi_only(graph):
+        err.print("not in there, deployed by `pulumi up`:")
+        for resource in others:
+            err.print(f"  {resource.type} {resource.name}", markup=False)
 
 
 def up(

@@ -9,6 +9,8 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from infra import naming
+from infra.assembly_aws import AwsSide, assemble_aws
+from infra.components.aws.ecr_repository import EcrRepository
 from infra.components.gateway import Gateway, GatewayArgs
 from infra.components.image import Image, ImageArgs
 from infra.components.mcp_server import McpServer, McpServerArgs
@@ -22,6 +24,10 @@ from infra.settings.groups import ExternalPostgres, ExternalRedis, Store
 from infra.settings.workloads import CustomServer
 
 _SERVICES_DOCKERFILE = "services/Dockerfile"
+_SERVICE_IMAGES = ("gateway", "servers")
+
+PushedTo = Mapping[str, EcrRepository]
+"""The repositories that the stack makes, by image."""
 
 
 def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
@@ -39,9 +45,11 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
     )
     inside = pulumi.ResourceOptions(providers=[provider], depends_on=[namespace])
 
-    gateway_image = _service_image("gateway", settings)
-    redis_image, redis_exporter = _store_images(naming.REDIS, settings.redis, settings)
-    postgres_image, postgres_exporter = _store_images(naming.POSTGRES, settings.postgres, settings)
+    aws = _aws(stack, settings)
+    pushed_to = aws.repositories if aws else {}
+    gateway_image = _service_image("gateway", settings, pushed_to)
+    redis_image, redis_exporter = _store_images(naming.REDIS, settings.redis, settings, pushed_to)
+    postgres_image, postgres_exporter = _store_images(naming.POSTGRES, settings.postgres, settings, pushed_to)
 
     redis = Redis(
         naming.REDIS,
@@ -55,7 +63,7 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
         ),
         inside,
     )
-    _servers(stack, settings, inside)
+    _servers(stack, settings, pushed_to, inside)
     gateway = Gateway(
         naming.GATEWAY,
         GatewayArgs(
@@ -91,6 +99,7 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
         "gateway": gateway.name,
         "servers": sorted(settings.servers),
         "audience": settings.auth.audience,
+        **(aws.outputs if aws else {}),
     }
 
 
@@ -110,23 +119,32 @@ def _cluster(settings: Settings) -> kubernetes.Provider:
     )
 
 
-def _servers(stack: Stack, settings: Settings, opts: pulumi.ResourceOptions) -> None:
+def _aws(stack: Stack, settings: Settings) -> AwsSide | None:
+    """What the stack keeps in its AWS account, if it has one."""
+    if settings.aws is None:
+        return None
+    stores = ((naming.REDIS, settings.redis), (naming.POSTGRES, settings.postgres))
+    built = [name for name, store in stores if isinstance(store, Store) and store.image is None]
+    return assemble_aws(stack, settings.aws, settings.images.registry, [*_SERVICE_IMAGES, *built])
+
+
+def _servers(stack: Stack, settings: Settings, pushed_to: PushedTo, opts: pulumi.ResourceOptions) -> None:
     """The tool servers; one image holds all of the platform's own kinds."""
     own = [server for server in settings.servers.values() if not isinstance(server, CustomServer)]
-    image: pulumi.Input[str] = _service_image("servers", settings) if own else ""
+    image: pulumi.Input[str] = _service_image("servers", settings, pushed_to) if own else ""
     for name, server in sorted(settings.servers.items()):
         McpServer(name, McpServerArgs(stack=stack, settings=server, image=image), opts)
 
 
-def _service_image(package: str, settings: Settings) -> pulumi.Output[str]:
+def _service_image(package: str, settings: Settings, pushed_to: PushedTo) -> pulumi.Output[str]:
     """The image of one folder below services/, with the locked requirements of the same name."""
     build_args = {"EXTRA": package, "PACKAGE": package}
     args = ImageArgs(settings=settings.images, dockerfile=_SERVICES_DOCKERFILE, build_args=build_args)
-    return Image(package, args).ref
+    return Image(package, args, _after(package, pushed_to)).ref
 
 
 def _store_images(
-    name: str, store: Store | ExternalRedis | ExternalPostgres, settings: Settings
+    name: str, store: Store | ExternalRedis | ExternalPostgres, settings: Settings, pushed_to: PushedTo
 ) -> tuple[pulumi.Input[str], pulumi.Input[str]]:
     """A data store's image and its exporter's: those that are set, or the one of ours that holds both."""
     if not isinstance(store, Store):
@@ -134,7 +152,12 @@ def _store_images(
     if store.image is not None and store.exporter_image is not None:
         return store.image, store.exporter_image
     folder = f"infra/images/{name}"
-    ref = Image(
-        name, ImageArgs(settings=settings.images, dockerfile=f"{folder}/Dockerfile", context=folder)
-    ).ref
+    args = ImageArgs(settings=settings.images, dockerfile=f"{folder}/Dockerfile", context=folder)
+    ref = Image(name, args, _after(name, pushed_to)).ref
     return ref, ref
+
+
+def _after(image: str, pushed_to: PushedTo) -> pulumi.ResourceOptions:
+    """Where a repository is made for the image, it comes first."""
+    repository = pushed_to.get(image)
+    return pulumi.ResourceOptions(depends_on=[repository] if repository else None)

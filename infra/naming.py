@@ -13,12 +13,18 @@ PROJECT: Final = "mcp-platform"
 GATEWAY: Final = "gateway"
 REDIS: Final = "redis"
 POSTGRES: Final = "postgres"
+BACKUP: Final = "backup"
+RESTORE: Final = "restore"
+EXTERNAL_SECRETS: Final = "external-secrets"
 GATEWAY_POLICY: Final = "gateway-policy"
 TOKEN_ISSUER: Final = "token-issuer"  # noqa: S105 - an object's name, not a token
 ISSUER_KEYS: Final = "gateway-issuer-keys"
 
 RESERVED: Final = frozenset(
-    {GATEWAY, GATEWAY_POLICY, REDIS, POSTGRES, TOKEN_ISSUER, ISSUER_KEYS, PROJECT, "default"}
+    {
+        *(GATEWAY, GATEWAY_POLICY, REDIS, POSTGRES, BACKUP, RESTORE, EXTERNAL_SECRETS),
+        *(TOKEN_ISSUER, ISSUER_KEYS, PROJECT, "default"),
+    }
 )
 """Object names that a tool server must not take."""
 

@@ -18,7 +18,7 @@ def require_supported(graph: Graph) -> None:
     Raises:
         PlatformError: It holds such a resource; the message names the first and counts the others.
     """
-    found = [resource for resource in graph.resources if not _supported(resource)]
+    found = pulumi_only(graph)
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise PlatformError(
@@ -26,6 +26,11 @@ def require_supported(graph: Graph) -> None:
             "this stack needs `pulumi up`",
             hint="install the Pulumi CLI (https://www.pulumi.com/docs/install) and use `--engine pulumi`",
         )
+
+
+def pulumi_only(graph: Graph) -> list[Resource]:
+    """The resources that only Pulumi can deploy."""
+    return [resource for resource in graph.resources if not _supported(resource)]
 
 
 def _supported(resource: Resource) -> bool:

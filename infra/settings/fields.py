@@ -53,7 +53,9 @@ def reject(key: str, reason: str, value: object = ABSENT) -> Never:
     raise PydanticCustomError(REJECTED, "{reason}", {"key": key, "reason": reason, "value": value})
 
 
-def _matching(pattern: re.Pattern[str], wanted: str) -> Callable[[str], str]:
+def matching(pattern: re.Pattern[str], wanted: str) -> Callable[[str], str]:
+    """A validator of text that must match as a whole; `wanted` says in words what that is."""
+
     def check(text: str) -> str:
         if not pattern.fullmatch(text):
             raise ValueError(f"must be {wanted}")
@@ -120,10 +122,10 @@ def _pinned_image(text: str) -> str:
 
 Label = Annotated[
     str,
-    AfterValidator(_matching(re.compile(DNS_LABEL), "a DNS label: a-z, 0-9, hyphens")),
+    AfterValidator(matching(re.compile(DNS_LABEL), "a DNS label: a-z, 0-9, hyphens")),
     Field(max_length=63),
 ]
-Host = Annotated[str, AfterValidator(_matching(_HOST, "a host name or address, without scheme or port"))]
+Host = Annotated[str, AfterValidator(matching(_HOST, "a host name or address, without scheme or port"))]
 Cpu = Annotated[str, AfterValidator(_quantity(cpu_millis))]
 Size = Annotated[str, AfterValidator(_quantity(size_bytes))]
 Cidr = Annotated[str, AfterValidator(_cidr)]
@@ -132,10 +134,10 @@ HttpsUrl = Annotated[str, AfterValidator(_https_url)]
 PublicKey = Annotated[str, AfterValidator(_public_key)]
 PinnedImage = Annotated[str, AfterValidator(_pinned_image)]
 Registry = Annotated[
-    str, AfterValidator(_matching(_REGISTRY, "a registry and path, such as registry.example/team"))
+    str, AfterValidator(matching(_REGISTRY, "a registry and path, such as registry.example/team"))
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Text = Annotated[str, Field(min_length=1)]
 EnvName = Annotated[
-    str, AfterValidator(_matching(re.compile(r"[A-Z_][A-Z0-9_]*"), "a name such as LOG_LEVEL"))
+    str, AfterValidator(matching(re.compile(r"[A-Z_][A-Z0-9_]*"), "a name such as LOG_LEVEL"))
 ]

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from infra.naming import RESERVED
+from infra.settings.aws import Aws
 from infra.settings.fields import Group, Label, reject
 from infra.settings.groups import (
     AnyPostgres,
@@ -36,6 +37,8 @@ class Settings(Group):
     auth: Auth
     network: Network
     quota: Quota = Quota()
+    aws: Aws | None = None
+    """The account around an EKS cluster; other clusters have none."""
 
     @property
     def production(self) -> bool:
@@ -65,6 +68,19 @@ class Settings(Group):
                 "images.registry",
                 f"must be a registry that the nodes of {context} pull from, with images.push: true; "
                 "only kind and Docker's own clusters take this machine's images",
+                self.images.registry,
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _registry_is_the_accounts(self) -> Settings:
+        if self.aws is None or not self.aws.repositories:
+            return self
+        own = f"{self.aws.account}.dkr.ecr.{self.aws.region}.amazonaws.com/"
+        if not self.images.registry.startswith(own):
+            reject(
+                "images.registry",
+                f"must begin with {own} where aws.repositories makes the repositories",
                 self.images.registry,
             )
         return self

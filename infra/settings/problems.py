@@ -133,6 +133,11 @@ def _wrong_tag(problem: _Problem) -> str:
     return f"must be one of {', '.join(known)}{suggestion(str(problem.context['tag']), known)}"
 
 
+def _too_short(problem: _Problem) -> str:
+    least = problem.context["min_length"]
+    return "must not be empty" if least == 1 else f"must have at least {least} items"
+
+
 def _always(words: str) -> Callable[[_Problem], str]:
     return lambda _: words
 
@@ -155,6 +160,6 @@ _REASONS: Final[Mapping[str, Callable[[_Problem], str]]] = {
     "model_type": _always("must be a group of keys"),
     "model_attributes_type": _always("must be a group of keys"),
     "tuple_type": _always("must be a list"),
-    "too_short": _always("must not be empty"),
+    "too_short": _too_short,
     "string_too_short": _always("must not be empty"),
 }

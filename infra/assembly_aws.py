@@ -1,0 +1,97 @@
+"""What a stack on EKS keeps in its AWS account."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi
+import pulumi_aws
+
+from infra.components.aws import grants
+from infra.components.aws.backup_bucket import BackupBucket, BackupBucketArgs
+from infra.components.aws.documents import Statement
+from infra.components.aws.ecr_repository import EcrRepository, EcrRepositoryArgs
+from infra.components.aws.managed_postgres import ManagedPostgres, ManagedPostgresArgs
+from infra.components.aws.managed_redis import ManagedRedis, ManagedRedisArgs
+from infra.components.aws.workload_identity import WorkloadIdentity, WorkloadIdentityArgs
+from infra.labels import INSTANCE, PART_OF
+from infra.naming import BACKUP, EXTERNAL_SECRETS, POSTGRES, PROJECT, REDIS, RESTORE, Stack
+from infra.settings.aws import Aws
+
+BACKUPS: Final = "backups"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AwsSide:
+    """What else of the stack refers to.
+
+    Attributes:
+        repositories: By image; it must be there before the image is pushed.
+        outputs: The stack's outputs about it.
+    """
+
+    repositories: Mapping[str, EcrRepository]
+    outputs: Mapping[str, Any]
+
+
+def assemble_aws(stack: Stack, aws: Aws, registry: str, images: Sequence[str]) -> AwsSide:
+    """Declare the AWS side of a stack.
+
+    Args:
+        stack: The stack.
+        aws: Its account.
+        registry: Where its images are pushed to.
+        images: Their names below the registry.
+    """
+    provider = _account(stack, aws)
+    opts = pulumi.ResourceOptions(providers=[provider])
+    path = registry.partition("/")[2]
+    repositories = {
+        image: EcrRepository(image, EcrRepositoryArgs(repository=f"{path}/{image}"), opts)
+        for image in (images if aws.repositories else ())
+    }
+    bucket = BackupBucket(BACKUPS, BackupBucketArgs(stack=stack, aws=aws), opts)
+    roles = {
+        BACKUP: _role(stack, aws, BACKUP, stack.namespace, grants.write_backups(stack, aws), opts),
+        RESTORE: _role(stack, aws, RESTORE, stack.namespace, grants.read_backups(stack, aws), opts),
+        EXTERNAL_SECRETS: _role(
+            stack, aws, EXTERNAL_SECRETS, aws.operators_namespace, grants.read_secrets(aws), opts
+        ),
+    }
+    if aws.vpc and aws.database:
+        ManagedPostgres(
+            POSTGRES,
+            ManagedPostgresArgs(
+                stack=stack, settings=aws.database, vpc=aws.vpc, protected=aws.delete_protection
+            ),
+            opts,
+        )
+    if aws.vpc and aws.cache:
+        ManagedRedis(REDIS, ManagedRedisArgs(stack=stack, settings=aws.cache, vpc=aws.vpc), opts)
+    return AwsSide(repositories=repositories, outputs={"backups": bucket.bucket, "roles": roles})
+
+
+def _account(stack: Stack, aws: Aws) -> pulumi_aws.Provider:
+    """The one provider, which refuses to work in another account than the stack's."""
+    return pulumi_aws.Provider(
+        "aws",
+        region=aws.region,
+        allowed_account_ids=[aws.account],
+        default_tags=pulumi_aws.ProviderDefaultTagsArgs(tags={PART_OF: PROJECT, INSTANCE: stack.name}),
+    )
+
+
+def _role(
+    stack: Stack,
+    aws: Aws,
+    service: str,
+    namespace: str,
+    statements: Sequence[Statement],
+    opts: pulumi.ResourceOptions,
+) -> str:
+    args = WorkloadIdentityArgs(
+        stack=stack, aws=aws, namespace=namespace, service_account=service, statements=statements
+    )
+    return WorkloadIdentity(service, args, opts).role_arn

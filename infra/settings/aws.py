@@ -1,0 +1,132 @@
+"""Settings of the AWS account around an EKS cluster: what the platform keeps there, and who may reach it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from infra.settings.fields import Group, HttpsUrl, Label, Text, matching, reject
+
+Region = Annotated[
+    str, AfterValidator(matching(re.compile(r"[a-z]{2}(-[a-z]+)+-\d"), "a region such as eu-central-1"))
+]
+AccountId = Annotated[str, AfterValidator(matching(re.compile(r"\d{12}"), "twelve digits, quoted"))]
+VpcId = Annotated[str, AfterValidator(matching(re.compile(r"vpc-[0-9a-f]+"), "a VPC's id, vpc-…"))]
+SubnetId = Annotated[
+    str, AfterValidator(matching(re.compile(r"subnet-[0-9a-f]+"), "a subnet's id, subnet-…"))
+]
+SecurityGroupId = Annotated[
+    str, AfterValidator(matching(re.compile(r"sg-[0-9a-f]+"), "a security group's id, sg-…"))
+]
+InstanceClass = Annotated[
+    str,
+    AfterValidator(matching(re.compile(r"db\.[a-z0-9-]+\.[a-z0-9]+"), "an RDS class such as db.m7g.large")),
+]
+NodeType = Annotated[
+    str,
+    AfterValidator(
+        matching(re.compile(r"cache\.[a-z0-9-]+\.[a-z0-9]+"), "a node type such as cache.m7g.large")
+    ),
+]
+
+
+class Backups(Group):
+    """The bucket that backups go to."""
+
+    retention_days: int = Field(default=35, ge=1, le=3650)
+    """How long an older version is kept before it is deleted."""
+    lock_days: int = Field(default=30, ge=1, le=3650)
+    """How long nobody, not even the account's root, can delete a version (object lock, compliance mode)."""
+    archive_days: int = Field(default=0, ge=0, le=3650)
+    """After how many days a version moves to Glacier Instant Retrieval; 0 for never."""
+    log_bucket: Text | None = None
+    """An existing bucket that gets the access log."""
+
+    @model_validator(mode="after")
+    def _locked_for_less_than_it_is_kept(self) -> Backups:
+        if self.lock_days > self.retention_days:
+            reject(
+                "lock_days",
+                f"must not be more than retention_days, which is {self.retention_days}: what is locked can't "
+                "be deleted",
+                self.lock_days,
+            )
+        return self
+
+
+class Vpc(Group):
+    """Where managed stores are placed."""
+
+    id: VpcId
+    subnets: tuple[SubnetId, ...] = Field(min_length=2)
+    """Private subnets, in two availability zones or more."""
+    clients: tuple[SecurityGroupId, ...] = Field(min_length=1)
+    """Security groups of the nodes (or pods) that connect."""
+
+
+class Rds(Group):
+    """A PostgreSQL instance with a standby in another zone."""
+
+    instance_class: InstanceClass = "db.m7g.large"
+    version: Literal["16", "17", "18"] = "17"
+    storage_gib: int = Field(default=100, ge=20, le=65536)
+    max_storage_gib: int = Field(default=500, ge=20, le=65536)
+    """Up to which it grows by itself."""
+    backup_days: int = Field(default=35, ge=1, le=35)
+    """How far back it can be restored to any second."""
+
+    @model_validator(mode="after")
+    def _can_grow(self) -> Rds:
+        if self.max_storage_gib < self.storage_gib:
+            reject(
+                "max_storage_gib",
+                f"must not be less than storage_gib, which is {self.storage_gib}",
+                self.max_storage_gib,
+            )
+        return self
+
+
+class ElastiCache(Group):
+    """A Valkey primary with replicas in other zones."""
+
+    node_type: NodeType = "cache.m7g.large"
+    version: Literal["7.2", "8.0"] = "8.0"
+    replicas: int = Field(default=1, ge=1, le=5)
+    snapshot_days: int = Field(default=7, ge=1, le=35)
+
+
+class Aws(Group):
+    """The AWS side of a stack on EKS."""
+
+    region: Region
+    account: AccountId
+    cluster: Text
+    """The EKS cluster's name."""
+    identity: Literal["pod-identity", "irsa"] = "pod-identity"
+    """How pods get a role: by EKS Pod Identity, or by the cluster's OIDC provider (IRSA)."""
+    oidc_issuer: HttpsUrl | None = None
+    """The cluster's OIDC issuer; for irsa."""
+    repositories: bool = True
+    """Whether the images' ECR repositories are made."""
+    backups: Backups = Backups()
+    secrets_prefix: Text = "mcp-platform/"
+    """Names of the Secrets Manager entries that External Secrets may read."""
+    vpc: Vpc | None = None
+    database: Rds | None = None
+    """A managed PostgreSQL to be made; `postgres` then names its endpoint."""
+    cache: ElastiCache | None = None
+    """A managed Valkey to be made; `redis` then names its endpoint."""
+    delete_protection: bool = True
+    """Whether a database refuses to be deleted."""
+    operators_namespace: Label = "external-secrets"
+    """Where the External Secrets Operator runs."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Aws:
+        if (self.identity == "irsa") != (self.oidc_issuer is not None):
+            reject("oidc_issuer", "must be set where identity is irsa, and only there", self.oidc_issuer)
+        if (self.database or self.cache) and self.vpc is None:
+            reject("vpc", "must say where the managed stores are placed")
+        return self

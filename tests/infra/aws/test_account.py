@@ -1,0 +1,154 @@
+"""Everything that a stack declares in AWS is made in an account, by the graph's inputs, and read back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from infra.engine.graph import UNKNOWN, Graph, Resource
+from tests.infra.aws.identity import Identities
+from tests.infra.aws.server import Server
+from tests.infra.aws.storage import Storage
+from tests.infra.aws.stores import Stores
+from tests.infra.variants import evaluate_prod
+
+BUCKET = "mcp-platform-prod-backups-123456789012-eu-central-1"
+EVERYTHING = {
+    "vpc": {"id": "vpc-0a", "subnets": ["subnet-0a", "subnet-0b"], "clients": ["sg-0a"]},
+    "database": {},
+    "cache": {},
+}
+
+
+class Account(Storage, Identities, Stores):
+    """Everything that the platform uses of AWS."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    running = Server(tmp_path_factory.mktemp("aws") / "server.log")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
+    return evaluate_prod(tmp_path_factory.mktemp("prod"), aws=EVERYTHING)
+
+
+def declared(graph: Graph) -> list[Resource]:
+    return [item for item in graph.resources if item.custom and item.type.startswith("aws:")]
+
+
+@pytest.fixture(scope="module")
+def account(server: Server, graph: Graph) -> Account:
+    made = Account(server)
+    for resource in declared(graph):
+        made.make(resource)
+    return made
+
+
+def test_all_that_is_declared_is_what_the_account_then_has(account: Account, graph: Graph) -> None:
+    different: dict[str, Any] = {}
+    for resource in declared(graph):
+        found = account.read(resource)
+        assert found, resource.urn
+        wanted = {key: value for key, value in resource.inputs.items() if key in found}
+        if found != wanted:
+            different[resource.urn] = (wanted, found)
+    assert different == {}
+    assert {item.type.partition(":")[2].partition("/")[0] for item in declared(graph)} == {
+        *("s3", "kms", "ecr", "iam", "eks", "ec2", "vpc", "rds", "elasticache")
+    }
+
+
+def test_no_secret_is_among_the_inputs(graph: Graph) -> None:
+    text = json.dumps([dict(item.inputs) for item in declared(graph)], default=str).lower()
+    assert '"password"' not in text
+    assert "authtoken" not in text
+
+
+def test_stateful_resources_are_protected(graph: Graph) -> None:
+    kept = {item.type.rpartition(":")[2] for item in declared(graph) if item.options.get("protect")}
+    assert kept == {"Key", "Bucket", "Instance", "ReplicationGroup"}
+
+
+def test_only_what_a_deployment_gives_is_unknown(graph: Graph) -> None:
+    unknown = {
+        f"{item.type.rpartition(':')[2]}.{key}"
+        for item in declared(graph)
+        for key, value in item.inputs.items()
+        if value is UNKNOWN or value == [UNKNOWN]
+    }
+    assert unknown == {
+        "Alias.targetKeyId",
+        "Instance.vpcSecurityGroupIds",
+        "ReplicationGroup.securityGroupIds",
+        "SecurityGroupIngressRule.securityGroupId",
+    }
+
+
+@pytest.fixture(scope="module")
+def guarded(server: Server, account: Account) -> Iterator[Server]:
+    """The same account, in which IAM's policies now count."""
+    s3 = account.server.client("s3")
+    s3.delete_bucket_policy(Bucket=BUCKET)  # moto would take each Deny for one without conditions
+    s3.put_object(Bucket=BUCKET, Key="first", Body=b"1")
+    server.enforce(policies=True)
+    yield server
+    server.enforce(policies=False)
+
+
+def as_role(server: Server, role: str, service: str) -> Any:
+    """A client with the credentials that a pod with this role gets."""
+    server.enforce(policies=False)
+    arn = f"arn:aws:iam::123456789012:role/mcp-platform-prod-{role}"
+    taken = server.client("sts").assume_role(RoleArn=arn, RoleSessionName="pod")["Credentials"]
+    server.enforce(policies=True)
+    return server.client(
+        service,
+        aws_access_key_id=taken["AccessKeyId"],
+        aws_secret_access_key=taken["SecretAccessKey"],
+        aws_session_token=taken["SessionToken"],
+    )
+
+
+def permitted(call: Any, **arguments: Any) -> bool:
+    try:
+        call(**arguments)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 403:
+            return False
+        raise
+    return True
+
+
+def test_the_backup_role_adds_objects_and_can_do_nothing_else(guarded: Server) -> None:
+    s3 = as_role(guarded, "backup", "s3")
+    assert permitted(s3.put_object, Bucket=BUCKET, Key="second", Body=b"2")
+    assert permitted(s3.list_objects_v2, Bucket=BUCKET)
+    assert not permitted(s3.get_object, Bucket=BUCKET, Key="first")
+    assert not permitted(s3.delete_object, Bucket=BUCKET, Key="first")
+    assert not permitted(
+        s3.put_bucket_versioning, Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"}
+    )
+    iam = as_role(guarded, "backup", "iam")
+    assert not permitted(iam.list_roles)
+
+
+def test_the_restore_role_reads_and_can_not_write(guarded: Server) -> None:
+    s3 = as_role(guarded, "restore", "s3")
+    assert permitted(s3.get_object, Bucket=BUCKET, Key="first")
+    assert not permitted(s3.put_object, Bucket=BUCKET, Key="third", Body=b"3")
+    assert not permitted(s3.delete_object, Bucket=BUCKET, Key="first")
+
+
+def test_external_secrets_reads_entries_and_buckets_not_at_all(guarded: Server) -> None:
+    assert not permitted(as_role(guarded, "external-secrets", "s3").get_object, Bucket=BUCKET, Key="first")
+    secrets = as_role(guarded, "external-secrets", "secretsmanager")
+    assert not permitted(secrets.create_secret, Name="mcp-platform/x", SecretString="x")
+    assert not permitted(secrets.list_secrets)
