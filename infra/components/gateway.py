@@ -91,6 +91,7 @@ def build_config(stack: Stack, gateway: settings.Gateway, auth: Auth, redis: End
             "password_file": f"{REDIS_PATH}/{_PASSWORD_FILE}",
         },
         "limits": gateway.limits.model_dump(mode="json"),
+        "content": gateway.content.model_dump(mode="json", exclude_none=True),
         "log_level": gateway.log_level,
     }
 

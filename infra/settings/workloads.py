@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from infra.quantities import cpu_millis, size_bytes
+from infra.settings.content import Content
 from infra.settings.fields import (
     ABSENT,
     Cidr,
@@ -198,6 +199,7 @@ class Gateway(Scaled):
     policy_file: Text | None = None
     """Path, from the project, of the policy that says who may use what; scopes alone decide when left out."""
     limits: RateLimits = RateLimits()
+    content: Content = Content()
     log_level: LogLevel = "info"
     resources: Resources = Resources()
 

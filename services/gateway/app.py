@@ -12,6 +12,7 @@ from services.gateway.authorization import PolicyFile
 from services.gateway.background import Background
 from services.gateway.config import GatewayConfig
 from services.gateway.config_auth import Auth
+from services.gateway.content.filtering import ContentFilter
 from services.gateway.discovery import Discovery, discovery_for
 from services.gateway.dispatch import routes
 from services.gateway.durable import Durable
@@ -70,6 +71,7 @@ class GatewayApp:
         self._tracer = tracer_for(config.tracing, SERVICE, self._metrics.lost_spans)
         self._background = Background()
         self._durable = Durable(config, health, registry)
+        self._content = ContentFilter(config.content, registry)
         self._discovery: Discovery = discovery_for(config, self._fleet, self._metrics)
         health.add_check("discovery", self._discovery.problem)
 
@@ -96,8 +98,8 @@ class GatewayApp:
     async def _start(self) -> None:
         self._upstreams = Upstreams(self._config.upstream)
         names = names_of(self._config)
-        self._lists = Lists(self._fleet, self._upstreams, self._metrics, self._config, names)
-        forwarder = Forwarder(self._fleet, self._upstreams, self._metrics, names, self._lists)
+        self._lists = Lists(self._fleet, self._upstreams, self._metrics, self._config, names, self._content)
+        forwarder = Forwarder(self._fleet, self._upstreams, self._metrics, names, self._lists, self._content)
         targets = Targets(names)
         permission = Permission(self._access, targets, self._metrics)
         levels = LogLevels()

@@ -20,6 +20,10 @@ RATE_LIMITED: Final = -32013
 """Too many requests, or no telling whether they are too many."""
 UNAVAILABLE: Final = -32014
 """What the gateway itself needs for this is away; try again."""
+CONTENT_BLOCKED: Final = -32015
+"""What a server answered isn't passed on: it is too large, or looks like it holds a secret."""
+WITHHELD: Final = -32016
+"""A tool or prompt isn't what was approved."""
 HEADER_MISMATCH: Final = -32020
 MISSING_CLIENT_CAPABILITY: Final = -32021
 UNSUPPORTED_PROTOCOL_VERSION: Final = -32022

@@ -7,7 +7,8 @@ import msgspec
 
 from services.gateway.authorization import Kind
 from services.gateway.call import Call, Era
-from services.gateway.errors import HEADER_MISMATCH, RpcError, UpstreamError
+from services.gateway.content.filtering import ContentFilter
+from services.gateway.errors import HEADER_MISMATCH, UpstreamError
 from services.gateway.fleet import Fleet, Server
 from services.gateway.lists import Lists
 from services.gateway.messages import DECODE_ERRORS, Incoming, RawObject, raw
@@ -30,8 +31,15 @@ class Forwarder:
     """Sends calls to the server that they name."""
 
     def __init__(
-        self, fleet: Fleet, upstreams: Upstreams, metrics: GatewayMetrics, names: Names, lists: Lists
+        self,
+        fleet: Fleet,
+        upstreams: Upstreams,
+        metrics: GatewayMetrics,
+        names: Names,
+        lists: Lists,
+        content: ContentFilter,
     ) -> None:
+        self._content = content
         self._fleet = fleet
         self._lists = lists
         self._names = names
@@ -48,12 +56,14 @@ class Forwarder:
         """
         server, target = self._find(call)
         asked = question(call, {target.parameter: target.name}, name=target.name)
+        rule = self._content.rules.of(target)
+        asked.on_event = self._content.events(asked.on_event, rule, server.name, target.qualified)
         if call.method == "tools/call":
             asked.repeatable = target.name in server.repeatable_tools
             reply = await self._call_tool(call, server, target.name, asked)
         else:
             reply = await self._upstreams.ask(server, asked)
-        result = result_of(reply)
+        result = await self._content.result(reply, rule, server.name, target.qualified)
         try:
             self._results.qualify(call.method, server.name, result)
         except DECODE_ERRORS:
@@ -74,7 +84,10 @@ class Forwarder:
         server, target = self._find(call)
         # Written anew, so that the server can't read another name in it than the one that was let through.
         reference = {"type": _REFERENCES[target.kind], target.parameter: target.name}
-        return result_of(await self._upstreams.ask(server, question(call, {"ref": reference})))
+        reply = await self._upstreams.ask(server, question(call, {"ref": reference}))
+        return await self._content.result(
+            reply, self._content.rules.of(target), server.name, target.qualified
+        )
 
     def _find(self, call: Call) -> tuple[Server, Target]:
         target = self._targets.one(call.method, call.params)
@@ -114,13 +127,3 @@ class Forwarder:
             return reply
         again = replace(asked, headers={**asked.headers, **headers}, tried=[])
         return await self._upstreams.ask(server, again)
-
-
-def result_of(reply: Incoming) -> RawObject:
-    """The result of a response; raises RpcError if it is an error."""
-    if isinstance(reply.result, dict):
-        return reply.result
-    error = reply.error
-    assert error  # noqa: S101 - `Upstreams.ask` returns only responses; this tells the type checker
-    data = error.data if isinstance(error.data, msgspec.Raw) else None
-    raise RpcError(error.code, error.message, data)

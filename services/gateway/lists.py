@@ -10,6 +10,7 @@ import msgspec
 from services.gateway.authorization import Kind
 from services.gateway.call import Call
 from services.gateway.config import GatewayConfig
+from services.gateway.content.filtering import ContentFilter
 from services.gateway.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError, UpstreamError
 from services.gateway.fleet import Fleet, Server
 from services.gateway.messages import DECODE_ERRORS, RawObject, decode_objects, decode_text, raw
@@ -67,7 +68,9 @@ class Lists:
         metrics: GatewayMetrics,
         config: GatewayConfig,
         names: Names,
+        content: ContentFilter,
     ) -> None:
+        self._content = content
         self._fleet = fleet
         self._upstreams = upstreams
         self._metrics = metrics
@@ -158,9 +161,11 @@ class Lists:
             asked.seconds = self._seconds
             reply = await self._upstreams.ask(server, asked)
             if reply.error:
-                raise RpcError(reply.error.code, reply.error.message)
+                raise RpcError(reply.error.code, self._content.text(reply.error.message, server.name))
             assert isinstance(reply.result, dict)  # noqa: S101 - what isn't an error is a result
-            self._add_page(part, server.name, reply.result, kind)
+            page = reply.result
+            page[kind.items] = await self._content.listed(page[kind.items], server.name)
+            self._add_page(part, server.name, page, kind)
             cursor = reply.result.get("nextCursor")
             if cursor is None or bytes(cursor) == b"null":
                 return

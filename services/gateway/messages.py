@@ -81,6 +81,7 @@ def decode_response(body: bytes) -> Incoming | None:
 
 def decode_incoming(data: bytes) -> Incoming:
     """A message from a server; raises one of `DECODE_ERRORS` when it is none."""
+    data.decode()  # as above
     return _incoming_decoder.decode(data)
 
 
@@ -102,6 +103,16 @@ def decode_text(raw: msgspec.Raw | bytes) -> str:
 def raw(value: Any) -> msgspec.Raw:  # noqa: ANN401 - any JSON
     """`value` as JSON that goes into a `RawObject`."""
     return msgspec.Raw(encode(value))
+
+
+def result_of(reply: Incoming) -> RawObject:
+    """The result of a response; raises RpcError if it is an error."""
+    if isinstance(reply.result, dict):
+        return reply.result
+    error = reply.error
+    assert error  # noqa: S101 - only responses come here; this tells the type checker
+    data = error.data if isinstance(error.data, msgspec.Raw) else None
+    raise RpcError(error.code, error.message, data)
 
 
 def result_bytes(request_id: RequestId, result: RawObject) -> bytes:

@@ -30,7 +30,8 @@ Each label has a bounded number of values:
 | `era` | `2026-07-28`, `2025-11-25`; `none` for what was refused before that was known |
 | `status` of a request | HTTP status codes; 499: the caller left before the answer |
 | `issuer` | issuers of the configuration |
-| `reason`, `scope`, `mode`, `outcome` | words of the code: why it was refused, which limit, what was done |
+| `reason`, `scope`, `mode`, `outcome`, `action` | words of the code: why, which limit, what was done |
+| `kind` | kinds of hidden characters; kinds of secrets, built in or of the configuration |
 
 | metric | type | labels | meaning |
 |---|---|---|---|

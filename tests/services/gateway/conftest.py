@@ -175,6 +175,38 @@ class Launcher:
             process.stop()
 
 
+class Shifty:
+    """A server that becomes what it is told to be, while it runs: `programs/shifty_server.py`."""
+
+    def __init__(self, launcher: Launcher) -> None:
+        self._origin = f"http://127.0.0.1:{launcher.program('shifty_server')}"
+        self.url = f"{self._origin}/mcp"
+        self.state: dict[str, Any] = {}
+
+    @staticmethod
+    def tool(name: str, **fields: Any) -> dict[str, Any]:
+        return {"name": name, "description": f"Does {name}.", "inputSchema": {"type": "object"}, **fields}
+
+    def become(self, **state: Any) -> None:
+        """Be this, and nothing of before."""
+        self.state = state
+        httpx2.put(f"{self._origin}/state", content=json.dumps(state))
+
+    def change(self, **state: Any) -> None:
+        """Be this, and the rest of before."""
+        self.become(**{**self.state, **state})
+
+    @property
+    def seen(self) -> list[str]:
+        """What it was asked since."""
+        return httpx2.get(f"{self._origin}/seen").json()
+
+
+@pytest.fixture
+def shifty(launcher: Launcher) -> Shifty:
+    return Shifty(launcher)
+
+
 class RedisServer:
     """A Redis (or Valkey) of Debian's, that can stop, hang and come back."""
 

@@ -108,6 +108,18 @@ def auth(**keys: Any) -> dict[str, Any]:
         ({"audit": {}}, "audit.sink: postgres needs 'postgres'; set it, or audit.sink to 'log'"),
         ({"postgres": {**POSTGRES, "user": "a; DROP"}}, "postgres.user = 'a; DROP': string should match"),
         ({"upstream": {"timeout_seconds": 0}}, "upstream.timeout_seconds = 0: must be greater than 0"),
+        (
+            {"content": {"leak_kinds": ["aws"]}},
+            "content.leak_kinds.0 = 'aws': must be one of aws-access-key, aws-secret-key, github-token",
+        ),
+        (
+            {"content": {"leak_patterns": [{"name": "x", "pattern": "(a+)+"}]}},
+            "content.leak_patterns.0.pattern = '(a+)+': must begin with 3 or more letters",
+        ),
+        (
+            {"content": {"tools": [{"match": "a", "leaks": "hide"}]}},
+            "content.tools.0.leaks = 'hide': must be 'off', 'redact' or 'block'",
+        ),
         ({"log_level": "loud"}, "log_level = 'loud': must be 'debug', 'info', 'warning' or 'error'"),
     ],
 )

@@ -1,0 +1,1 @@
+"""What servers' texts may bring to callers: nothing hidden, no secrets, nothing too large."""
