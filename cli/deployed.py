@@ -47,10 +47,8 @@ class Deployed:
         """Kubectl for the stack's cluster.
 
         Raises:
-            PlatformError: The stack is to run on an embedded cluster that was never made.
+            PlatformError: The stack is to run on an embedded cluster that was never made, or is down.
         """
-        if self.target.cluster is not None:
-            _ = self.target.cluster.spec  # names the missing cluster before kubectl misses its file
         return self.target.kubectl(silent)
 
     def command(self, *arguments: str) -> list[str]:

@@ -106,6 +106,20 @@ class Cluster:
         """What it is doing; raises PlatformError when it was never made."""
         return status.read(self.spec, self.layout)
 
+    @property
+    def running(self) -> bool:
+        """Whether its processes run."""
+        return self.state.exists() and launch.running(self.layout) is not None
+
+    def require_running(self) -> None:
+        """Raise PlatformError when it was never made, or is down."""
+        _ = self.spec
+        if not self.running:
+            raise PlatformError(
+                f"cluster {self.name} is down",
+                hint=f"`mcpctl cluster up{name_option(self.name)}` starts it; its data is there",
+            )
+
     def check(self) -> None:
         """Raise PlatformError where this machine or this user can't run it; costs nothing."""
         self.layout.check()

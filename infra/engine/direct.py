@@ -247,9 +247,15 @@ def rollback(options: Options, step: Step, revision: int | None) -> int:
 
 
 def down(options: Options, step: Step) -> None:
-    """Remove the release; volumes, secrets and the namespace too if data may be lost."""
+    """Remove the release; volumes, secrets and the namespace too if data may be lost.
+
+    Nothing is to be done where the embedded cluster is down, unless it is to lose its data.
+    """
     target = options.target
     with step("remove the release") as report:
+        if target.cluster and not options.allow_data_loss and not target.cluster.running:
+            report(f"cluster {target.cluster.name} is down: nothing runs there")
+            return
         release = open_release(target, report)
         if release.kubectl.get("namespace", "", target.namespace) is None:
             report("there is nothing")

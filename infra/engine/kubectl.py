@@ -19,7 +19,8 @@ Key = tuple[str, str, str, str]
 """API group, kind, namespace, name: an object whichever version of its API it is written in."""
 
 _UNREACHABLE: Final = re.compile(
-    r"connection refused|no route to host|i/o timeout|Unable to connect to the server|EOF$|no such host"
+    r"connection refused|connection to the server .* was refused|no route to host|i/o timeout"
+    r"|Unable to connect to the server|EOF$|no such host"
 )
 _NO_CONTEXT: Final = re.compile(
     r"context .* does not exist|no context exists|couldn't get current server API"

@@ -37,7 +37,7 @@ class Target:
         """Kubectl for this cluster; built first where it is missing.
 
         Raises:
-            PlatformError: The embedded cluster was never made.
+            PlatformError: The embedded cluster was never made, or is down.
         """
         return Kubectl(self._tool("kubectl", report), self.context, self.kubeconfig)
 
@@ -48,7 +48,7 @@ class Target:
     def _tool(self, name: str, report: Report) -> Path:
         if self.cluster is None:
             return client_tool(name, report)
-        _ = self.cluster.spec  # before ten minutes of building for a cluster that is not there
+        self.cluster.require_running()  # before ten minutes of building for a cluster that is not there
         return tool(name, report, home=self.cluster.home)
 
 

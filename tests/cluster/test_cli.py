@@ -31,6 +31,15 @@ def test_a_cluster_that_was_never_made_is_said_to_be_missing(cluster: Cluster) -
         assert done.exception.hint == "`mcpctl cluster up --name yours` makes it"
 
 
+def test_what_needs_a_cluster_that_is_down_says_how_to_start_it(cluster: Cluster) -> None:
+    assert not cluster.running
+    with pytest.raises(PlatformError, match="cluster mine is down") as caught:
+        cluster.require_running()
+    assert "mcpctl cluster up --name mine" in caught.value.hint
+    with pytest.raises(PlatformError, match="there is no cluster yours"):
+        Cluster.named("yours").require_running()
+
+
 def test_a_name_that_is_a_path_is_refused() -> None:
     done = CliRunner().invoke(app, ["down", "--name", "../etc", "--purge"])
     assert isinstance(done.exception, PlatformError)

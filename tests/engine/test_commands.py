@@ -67,6 +67,18 @@ def test_a_wrong_command_is_one_line_and_exit_2(words: tuple[str, ...], message:
     assert "Traceback" not in done.stderr
 
 
+def test_down_of_a_cluster_that_was_never_made_is_fine_and_its_status_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MCP_PLATFORM_HOME", str(tmp_path))
+    done = mcpctl("down", "--yes")
+    assert done.returncode == 0, done.stderr
+    asked = mcpctl("status")
+    assert asked.returncode == 2
+    assert "error: there is no cluster default" in asked.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_without_root_up_says_so_before_it_does_anything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
