@@ -73,7 +73,9 @@ def _type(annotation: Any) -> str:  # noqa: ANN401 - a type form
         case None if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             said = "keys"
         case None:
-            said = {str: "text", int: "number", bool: "`true` or `false`"}.get(annotation, str(annotation))
+            said = {str: "text", int: "number", float: "number", bool: "`true` or `false`"}.get(
+                annotation, str(annotation)
+            )
         case origin if origin is Annotated:
             said = _type(arguments[0])
         case origin if origin is Literal:

@@ -72,6 +72,7 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
             auth=settings.auth,
             redis=redis.endpoint,
             image=gateway_image,
+            tracing=settings.tracing,
         ),
         inside,
     )
@@ -89,6 +90,7 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
             },
             redis=redis.endpoint,
             postgres=postgres.endpoint,
+            tracing=settings.tracing,
         ),
         inside,
     )
@@ -133,7 +135,8 @@ def _servers(stack: Stack, settings: Settings, pushed_to: PushedTo, opts: pulumi
     own = [server for server in settings.servers.values() if not isinstance(server, CustomServer)]
     image: pulumi.Input[str] = _service_image("servers", settings, pushed_to) if own else ""
     for name, server in sorted(settings.servers.items()):
-        McpServer(name, McpServerArgs(stack=stack, settings=server, image=image), opts)
+        args = McpServerArgs(stack=stack, settings=server, image=image, tracing=settings.tracing)
+        McpServer(name, args, opts)
 
 
 def _service_image(package: str, settings: Settings, pushed_to: PushedTo) -> pulumi.Output[str]:

@@ -21,7 +21,7 @@ from infra.hashing import config_hash
 from infra.labels import labels
 from infra.naming import GATEWAY_POLICY, ISSUER_KEYS, TOKEN_ISSUER, Stack, dev_issuer
 from infra.settings import workloads as settings
-from infra.settings.groups import DEV_ISSUER_NAME, Auth
+from infra.settings.groups import DEV_ISSUER_NAME, Auth, Tracing
 from services.kit.conventions import MCP_PORT, OPS_PORT
 
 CONFIG_PATH: Final = "/etc/mcp-gateway"
@@ -47,6 +47,7 @@ class GatewayArgs:
         auth: Whose tokens it accepts.
         redis: What its replicas share.
         image: Image reference.
+        tracing: Where its traces go; None for nowhere.
     """
 
     stack: Stack
@@ -54,9 +55,12 @@ class GatewayArgs:
     auth: Auth
     redis: Endpoint
     image: pulumi.Input[str]
+    tracing: Tracing | None = None
 
 
-def build_config(stack: Stack, gateway: settings.Gateway, auth: Auth, redis: Endpoint) -> dict[str, Any]:
+def build_config(
+    stack: Stack, gateway: settings.Gateway, auth: Auth, redis: Endpoint, tracing: Tracing | None = None
+) -> dict[str, Any]:
     """What the gateway's configuration file says; `services/gateway/config.py` reads it."""
     issuers: list[dict[str, Any]] = [
         {"issuer": issuer.issuer, "jwks": {"uri": issuer.jwks_uri}}
@@ -92,6 +96,7 @@ def build_config(stack: Stack, gateway: settings.Gateway, auth: Auth, redis: End
         },
         "limits": gateway.limits.model_dump(mode="json"),
         "content": gateway.content.model_dump(mode="json", exclude_none=True),
+        **({"tracing": tracing.model_dump(mode="json", exclude={"cidrs"})} if tracing else {}),
         "log_level": gateway.log_level,
     }
 
@@ -113,10 +118,12 @@ def read_policy(gateway: settings.Gateway) -> dict[str, str]:
         ) from error
 
 
-def build_files(stack: Stack, gateway: settings.Gateway, auth: Auth, redis: Endpoint) -> dict[str, str]:
+def build_files(
+    stack: Stack, gateway: settings.Gateway, auth: Auth, redis: Endpoint, tracing: Tracing | None = None
+) -> dict[str, str]:
     """The ConfigMap's files: the configuration and the public keys that it refers to."""
     keys = {f"{issuer.name}.pem": issuer.public_key for issuer in auth.issuers if issuer.public_key}
-    config = build_config(stack, gateway, auth, redis)
+    config = build_config(stack, gateway, auth, redis, tracing)
     return {_CONFIG_FILE: yaml.safe_dump(config, sort_keys=False), **keys}
 
 
@@ -183,7 +190,7 @@ class Gateway(pulumi.ComponentResource):
         if args.auth.dev_issuer:
             issuer = TokenIssuerArgs(stack=args.stack, audience=args.auth.audience)
             TokenIssuer(TOKEN_ISSUER, issuer, opts=child)
-        contents = build_files(args.stack, args.settings, args.auth, args.redis)
+        contents = build_files(args.stack, args.settings, args.auth, args.redis, args.tracing)
         v1.ConfigMap(
             name,
             metadata=ObjectMetaArgs(

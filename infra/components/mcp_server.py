@@ -13,6 +13,7 @@ from infra.components.mounts import Mount, claim
 from infra.components.workload import Exposure, Workload, WorkloadArgs
 from infra.labels import HELM_POLICY, labels
 from infra.naming import Stack
+from infra.settings.groups import Tracing
 from infra.settings.workloads import AnyServer, CustomServer, FilesystemServer, ModuleServer, SharedVolume
 from services.kit.conventions import SERVER_LABEL
 
@@ -28,14 +29,16 @@ class McpServerArgs:
         stack: The stack.
         settings: The server's own settings.
         image: Of the platform's own servers; a custom server brings its own.
+        tracing: Where its traces go; None for nowhere.
     """
 
     stack: Stack
     settings: AnyServer
     image: pulumi.Input[str]
+    tracing: Tracing | None = None
 
 
-def build_environment(name: str, settings: AnyServer) -> dict[str, str]:
+def build_environment(name: str, settings: AnyServer, tracing: Tracing | None = None) -> dict[str, str]:
     """What the server's process reads at its start."""
     environment = {
         **settings.env,
@@ -43,6 +46,11 @@ def build_environment(name: str, settings: AnyServer) -> dict[str, str]:
         "TOOL_TIMEOUT": str(settings.timeout_seconds),
         "LOG_LEVEL": settings.log_level,
     }
+    if tracing is not None:
+        environment |= {
+            "TRACING_ENDPOINT": tracing.endpoint,
+            "TRACING_SAMPLE_RATIO": str(tracing.sample_ratio),
+        }
     if settings.version is not None:
         environment["MCP_SERVER_VERSION"] = settings.version
     if isinstance(settings, FilesystemServer):
@@ -64,7 +72,7 @@ def build_workload(name: str, args: McpServerArgs) -> WorkloadArgs:
         args=_entry_point_args(settings),
         scale=settings,
         resources=settings.resources,
-        env=build_environment(name, settings),
+        env=build_environment(name, settings, args.tracing),
         secret_env=settings.secret_env,
         mounts=_mounts(name, settings),
         exposure=Exposure(labels={SERVER_LABEL: name}),

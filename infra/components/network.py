@@ -15,6 +15,7 @@ from infra.components.store import Endpoint
 from infra.labels import COMPONENT, INSTANCE, component_selector, labels, selector
 from infra.naming import GATEWAY, POSTGRES, PROJECT, REDIS, Stack
 from infra.settings.groups import Network as NetworkSettings
+from infra.settings.groups import Tracing
 from services.kit.conventions import MCP_PORT, MCP_PORT_NAME, OPS_PORT_NAME
 
 METADATA_ADDRESSES: Final = ("169.254.169.254/32", "fd00:ec2::254/128")
@@ -37,6 +38,7 @@ class NetworkArgs:
         server_egress: Networks that a server's tools call, by the server's name.
         redis: Where Redis is.
         postgres: Where Postgres is.
+        tracing: Where traces go; None for nowhere.
     """
 
     stack: Stack
@@ -46,6 +48,7 @@ class NetworkArgs:
     server_egress: Mapping[str, Sequence[str]]
     redis: Endpoint
     postgres: Endpoint
+    tracing: Tracing | None = None
 
 
 def block(cidr: str) -> v1.NetworkPolicyPeerArgs:
@@ -71,9 +74,8 @@ def dns(stack: Stack, settings: NetworkSettings) -> v1.NetworkPolicySpecArgs:
         namespace_selector=LabelSelectorArgs(match_labels={_NAMESPACE_NAME: "kube-system"}),
         pod_selector=LabelSelectorArgs(match_labels={"k8s-app": "kube-dns"}),
     )
-    askers = LabelSelectorRequirementArgs(key=COMPONENT, operator="In", values=["gateway", "server"])
     return v1.NetworkPolicySpecArgs(
-        pod_selector=LabelSelectorArgs(match_labels={INSTANCE: stack.name}, match_expressions=[askers]),
+        pod_selector=_services(stack),
         policy_types=["Egress"],
         egress=[
             v1.NetworkPolicyEgressRuleArgs(
@@ -152,6 +154,19 @@ def server_egress(stack: Stack, name: str, cidrs: Sequence[str]) -> v1.NetworkPo
     )
 
 
+def traces(stack: Stack, settings: NetworkSettings, tracing: Tracing) -> v1.NetworkPolicySpecArgs:
+    """The services may send their traces to the collector."""
+    inside = v1.NetworkPolicyPeerArgs(
+        namespace_selector=LabelSelectorArgs(match_labels={_NAMESPACE_NAME: settings.monitoring_namespace})
+    )
+    outside = [block(cidr) for cidr in tracing.cidrs]
+    return v1.NetworkPolicySpecArgs(
+        pod_selector=_services(stack),
+        policy_types=["Egress"],
+        egress=[_egress(outside or [inside], tracing.port)],
+    )
+
+
 def build_policies(args: NetworkArgs) -> dict[str, v1.NetworkPolicySpecArgs]:
     """Every policy by name."""
     stack = args.stack
@@ -165,6 +180,8 @@ def build_policies(args: NetworkArgs) -> dict[str, v1.NetworkPolicySpecArgs]:
     for name, endpoint in ((REDIS, args.redis), (POSTGRES, args.postgres)):
         if not endpoint.cidrs:
             policies[name] = store(stack, name, endpoint.port)
+    if args.tracing is not None:
+        policies["traces"] = traces(stack, args.settings, args.tracing)
     for name, cidrs in sorted(args.server_egress.items()):
         if cidrs:
             policies[f"{name}-egress"] = server_egress(stack, name, cidrs)
@@ -185,6 +202,12 @@ class Network(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self),
             )
         self.register_outputs({})
+
+
+def _services(stack: Stack) -> LabelSelectorArgs:
+    """The gateway's and all servers' pods."""
+    services = LabelSelectorRequirementArgs(key=COMPONENT, operator="In", values=["gateway", "server"])
+    return LabelSelectorArgs(match_labels={INSTANCE: stack.name}, match_expressions=[services])
 
 
 def _peers(stack: Stack, name: str, endpoint: Endpoint) -> list[v1.NetworkPolicyPeerArgs]:

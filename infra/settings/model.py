@@ -19,6 +19,7 @@ from infra.settings.groups import (
     Network,
     Quota,
     Store,
+    Tracing,
     takes_local_images,
 )
 from infra.settings.workloads import AnyServer, Gateway
@@ -36,6 +37,8 @@ class Settings(Group):
     postgres: AnyPostgres = Store()
     auth: Auth
     network: Network
+    tracing: Tracing | None = None
+    """No traces are recorded when left out."""
     quota: Quota = Quota()
     aws: Aws | None = None
     """The account around an EKS cluster; other clusters have none."""

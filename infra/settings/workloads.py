@@ -34,7 +34,7 @@ SECRET_NAME: Final = re.compile(r"password|passwd|secret|token|credential|privat
 """Names whose values are taken for secrets: never shown, never accepted as plain text."""
 
 _OWN_ENV: Final = re.compile(
-    r"MCP_SERVER_(NAME|VERSION)|TOOL_TIMEOUT|LOG_LEVEL|HOST|PORT|OPS_PORT|DRAIN_SECONDS"
+    r"MCP_SERVER_(NAME|VERSION)|TOOL_TIMEOUT|LOG_LEVEL|HOST|PORT|OPS_PORT|DRAIN_SECONDS|TRACING_(ENDPOINT|SAMPLE_RATIO)"
     r"|FILESYSTEM_(ROOTS|READ_ONLY|MAX_FILE_BYTES)"
 )
 """What the platform sets, or relies on."""

@@ -121,6 +121,38 @@ def test_without_published_keys_the_gateway_is_let_out_to_no_issuer(plain: Plain
     assert [port["port"] for rule in rules for port in rule["ports"]] == [8080, 6443, 6379, 5432]
 
 
+@pytest.mark.parametrize(
+    ("tracing", "peer", "port"),
+    [
+        (
+            {"endpoint": "http://collector.monitoring:4318"},
+            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}},
+            4318,
+        ),
+        (
+            {"endpoint": "https://otlp.example.com", "cidrs": ["203.0.113.0/24"]},
+            {"ipBlock": {"cidr": "203.0.113.0/24"}},
+            443,
+        ),
+    ],
+)
+def test_traces_are_let_out_to_the_collector_only(
+    plain: Plain,
+    args: NetworkArgs,
+    configure: Callable[..., Settings],
+    tracing: dict[str, Any],
+    peer: dict[str, Any],
+    port: int,
+) -> None:
+    assert "traces" not in build_policies(args)
+    spec = plain(build_policies(replace(args, tracing=configure(tracing=tracing).tracing))["traces"])
+    assert spec["policyTypes"] == ["Egress"]
+    assert spec["egress"] == [{"to": [peer], "ports": [{"protocol": "TCP", "port": port}]}]
+    senders = [labels(args.stack, "a", "gateway"), labels(args.stack, "a", "server")]
+    others = [labels(args.stack, "a", "database"), labels(args.stack, "a", "cache")]
+    assert [picks(spec["podSelector"], own) for own in senders + others] == [True, True, False, False]
+
+
 def test_data_stores_ask_nobody_not_even_dns(plain: Plain, args: NetworkArgs) -> None:
     for own in (labels(args.stack, "redis", "cache"), labels(args.stack, "postgres", "database")):
         for spec in map(plain, build_policies(args).values()):

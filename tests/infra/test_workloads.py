@@ -34,6 +34,7 @@ from services.kit.conventions import (
     STARTED_PATH,
 )
 from services.servers.filesystem.settings import FilesystemSettings
+from services.servers.kit.settings import ServerSettings
 
 Plain = Callable[[object], Any]
 Configure = Callable[..., Settings]
@@ -327,6 +328,23 @@ def test_published_keys_are_fetched_and_no_file_is_mounted(configure: Configure,
     (found,) = config.auth.issuers
     assert found.jwks is not None
     assert found.jwks.uri == keys["jwks_uri"]
+
+
+def test_traces_go_where_the_stack_says(configure: Configure, stack: Stack) -> None:
+    tracing = {"endpoint": "http://collector.monitoring:4318", "sample_ratio": 0.5}
+    server = {"kind": "module", "module": "echo"}
+    settings = configure(tracing=tracing, servers={"echo": server})
+    content = gateway.build_config(stack, settings.gateway, settings.auth, REDIS, settings.tracing)
+    found = GatewayConfig(**content).tracing
+    assert found is not None
+    assert found.model_dump() == tracing
+    environment = mcp_server.build_environment("echo", settings.servers["echo"], settings.tracing)
+    read = ServerSettings.model_validate({key.lower(): value for key, value in environment.items()})
+    assert (read.tracing_endpoint, read.tracing_sample_ratio) == (tracing["endpoint"], 0.5)
+    without = configure(servers={"echo": server})
+    assert "tracing" not in gateway.build_config(stack, without.gateway, without.auth, REDIS)
+    environment = mcp_server.build_environment("echo", without.servers["echo"], without.tracing)
+    assert not any(name.startswith("TRACING") for name in environment)
 
 
 def test_a_policy_has_a_config_map_of_its_own_which_rolls_no_pods(
