@@ -71,6 +71,7 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
             settings=settings.gateway,
             auth=settings.auth,
             redis=redis.endpoint,
+            postgres=postgres.endpoint,
             image=gateway_image,
             tracing=settings.tracing,
         ),

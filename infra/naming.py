@@ -17,12 +17,13 @@ BACKUP: Final = "backup"
 RESTORE: Final = "restore"
 EXTERNAL_SECRETS: Final = "external-secrets"
 GATEWAY_POLICY: Final = "gateway-policy"
+GATEWAY_DATABASE: Final = "gateway-database"
 TOKEN_ISSUER: Final = "token-issuer"  # noqa: S105 - an object's name, not a token
 ISSUER_KEYS: Final = "gateway-issuer-keys"
 
 RESERVED: Final = frozenset(
     {
-        *(GATEWAY, GATEWAY_POLICY, REDIS, POSTGRES, BACKUP, RESTORE, EXTERNAL_SECRETS),
+        *(GATEWAY, GATEWAY_POLICY, GATEWAY_DATABASE, REDIS, POSTGRES, BACKUP, RESTORE, EXTERNAL_SECRETS),
         *(TOKEN_ISSUER, ISSUER_KEYS, PROJECT, "default"),
     }
 )

@@ -12,7 +12,9 @@ from pulumi_kubernetes.core import v1
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgs
 
+from infra.components import gateway_database as database
 from infra.components.mounts import Files, api_access, files
+from infra.components.postgres import PostgresEndpoint
 from infra.components.store import Endpoint
 from infra.components.token_issuer import TokenIssuer, TokenIssuerArgs
 from infra.components.workload import Exposure, Workload, WorkloadArgs
@@ -46,6 +48,7 @@ class GatewayArgs:
         settings: How it runs and how it is reached.
         auth: Whose tokens it accepts.
         redis: What its replicas share.
+        postgres: Where it keeps what must not be lost.
         image: Image reference.
         tracing: Where its traces go; None for nowhere.
     """
@@ -54,14 +57,15 @@ class GatewayArgs:
     settings: settings.Gateway
     auth: Auth
     redis: Endpoint
+    postgres: PostgresEndpoint
     image: pulumi.Input[str]
     tracing: Tracing | None = None
 
 
-def build_config(
-    stack: Stack, gateway: settings.Gateway, auth: Auth, redis: Endpoint, tracing: Tracing | None = None
-) -> dict[str, Any]:
+def build_config(args: GatewayArgs) -> dict[str, Any]:
     """What the gateway's configuration file says; `services/gateway/config.py` reads it."""
+    stack, gateway, auth, redis = args.stack, args.settings, args.auth, args.redis
+    tracing = args.tracing
     issuers: list[dict[str, Any]] = [
         {"issuer": issuer.issuer, "jwks": {"uri": issuer.jwks_uri}}
         if issuer.jwks_uri
@@ -94,11 +98,25 @@ def build_config(
             "tls": redis.tls,
             "password_file": f"{REDIS_PATH}/{_PASSWORD_FILE}",
         },
+        **_kept(args),
         "limits": gateway.limits.model_dump(mode="json"),
         "content": gateway.content.model_dump(mode="json", exclude_none=True),
         **({"tracing": tracing.model_dump(mode="json", exclude={"cidrs"})} if tracing else {}),
         "log_level": gateway.log_level,
     }
+
+
+def _kept(args: GatewayArgs) -> dict[str, Any]:
+    """What is kept, and where."""
+    audit = args.settings.audit
+    return {
+        **({"postgres": database.build_config(args.postgres, CONFIG_PATH)} if _uses_postgres(args) else {}),
+        **({"audit": audit.model_dump(mode="json")} if audit.sink != "none" else {}),
+    }
+
+
+def _uses_postgres(args: GatewayArgs) -> bool:
+    return args.settings.audit.sink == "postgres"
 
 
 def read_policy(gateway: settings.Gateway) -> dict[str, str]:
@@ -118,13 +136,11 @@ def read_policy(gateway: settings.Gateway) -> dict[str, str]:
         ) from error
 
 
-def build_files(
-    stack: Stack, gateway: settings.Gateway, auth: Auth, redis: Endpoint, tracing: Tracing | None = None
-) -> dict[str, str]:
-    """The ConfigMap's files: the configuration and the public keys that it refers to."""
-    keys = {f"{issuer.name}.pem": issuer.public_key for issuer in auth.issuers if issuer.public_key}
-    config = build_config(stack, gateway, auth, redis, tracing)
-    return {_CONFIG_FILE: yaml.safe_dump(config, sort_keys=False), **keys}
+def build_files(args: GatewayArgs) -> dict[str, str]:
+    """The ConfigMap's files: the configuration, and the public keys and certificates that it refers to."""
+    keys = {f"{issuer.name}.pem": issuer.public_key for issuer in args.auth.issuers if issuer.public_key}
+    authorities = {database.CA_FILE: args.postgres.ca} if args.postgres.ca and _uses_postgres(args) else {}
+    return {_CONFIG_FILE: yaml.safe_dump(build_config(args), sort_keys=False), **keys, **authorities}
 
 
 def build_exposure(gateway: settings.Gateway) -> Exposure:
@@ -142,22 +158,28 @@ def build_exposure(gateway: settings.Gateway) -> Exposure:
 
 def build_workload(name: str, args: GatewayArgs, contents: dict[str, str]) -> WorkloadArgs:
     """The gateway as a workload."""
-    paths = {key: key if key == _CONFIG_FILE else f"issuers/{key}" for key in contents}
+    own = {_CONFIG_FILE, database.CA_FILE}
+    paths = {key: key if key in own else f"issuers/{key}" for key in contents}
     policy_files = Files(name=GATEWAY_POLICY, paths={_POLICY_FILE: _POLICY_FILE})
     policy = [files("policy", POLICY_PATH, config=policy_files)] if args.settings.policy_file else []
     dev_key = (
         Files(name=ISSUER_KEYS, paths={_DEV_KEY: f"issuers/{_DEV_KEY}"}) if args.auth.dev_issuer else None
     )
+    config = files("config", CONFIG_PATH, config=Files(name=name, paths=paths), secret=dev_key)
+    config_file = f"{CONFIG_PATH}/{_CONFIG_FILE}"
+    migration = [database.build_migration(args.postgres, args.image, config_file, [config])]
     return WorkloadArgs(
         stack=args.stack,
         component="gateway",
         image=args.image,
-        args=["services.gateway", "--config", f"{CONFIG_PATH}/{_CONFIG_FILE}"],
+        args=["services.gateway", "--config", config_file],
+        init=migration if _uses_postgres(args) else [],
         scale=args.settings,
         resources=args.settings.resources,
         mounts=[
-            files("config", CONFIG_PATH, config=Files(name=name, paths=paths), secret=dev_key),
+            config,
             *policy,
+            *([database.role_mount()] if _uses_postgres(args) else []),
             files(
                 "redis-auth",
                 REDIS_PATH,
@@ -190,7 +212,9 @@ class Gateway(pulumi.ComponentResource):
         if args.auth.dev_issuer:
             issuer = TokenIssuerArgs(stack=args.stack, audience=args.auth.audience)
             TokenIssuer(TOKEN_ISSUER, issuer, opts=child)
-        contents = build_files(args.stack, args.settings, args.auth, args.redis, args.tracing)
+        if _uses_postgres(args):
+            database.place_secret(args.stack, name, child)
+        contents = build_files(args)
         v1.ConfigMap(
             name,
             metadata=ObjectMetaArgs(

@@ -11,7 +11,7 @@ from pulumi_kubernetes.core import v1
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
 from infra.components.mounts import Mount
-from infra.components.probes import Probes
+from infra.components.probes import NO_PROBES, Probes
 from infra.components.security import container_security_context, pod_security_context
 from infra.labels import CONFIG_HASH, Component, labels, selector
 from infra.naming import Stack
@@ -38,7 +38,7 @@ class Container:
         env: Plain environment variables.
         secret_env: Environment variables from keys of Secrets.
         resources: Requests and limits.
-        probes: Startup, readiness and liveness.
+        probes: Startup, readiness and liveness; an init container has none.
         mounts: Volumes it sees.
         pause_before_stop: Whether clients come through a Service, so that stopping must wait for its proxies.
     """
@@ -51,7 +51,7 @@ class Container:
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     secret_env: Mapping[str, SecretKey] = field(default_factory=dict[str, SecretKey])
     resources: Resources
-    probes: Probes
+    probes: Probes = NO_PROBES
     mounts: Sequence[Mount] = ()
     pause_before_stop: bool = True
 
@@ -65,6 +65,7 @@ class Pod:
         name: The service's name, which its labels carry.
         component: What part the service plays.
         containers: The service's own container first, then its sidecars.
+        init: What runs before them, one after the other.
         service_account: Name of the service's own account.
         spread: Constraints on where replicas run.
         config_hash: Changes with the configuration files, and so rolls the pods; "" without any.
@@ -75,6 +76,7 @@ class Pod:
     name: str
     component: Component
     containers: Sequence[Container]
+    init: Sequence[Container] = ()
     service_account: str
     spread: Sequence[v1.TopologySpreadConstraintArgs] = ()
     config_hash: str = ""
@@ -83,7 +85,7 @@ class Pod:
 
 def build_pod(pod: Pod) -> v1.PodTemplateSpecArgs:
     """The template that a Deployment or StatefulSet makes its pods from."""
-    mounts = [mount for item in pod.containers for mount in item.mounts]
+    mounts = [mount for item in (*pod.init, *pod.containers) for mount in item.mounts]
     volumes = {str(mount.at.name): mount.volume for mount in mounts if mount.volume is not None}
     return v1.PodTemplateSpecArgs(
         metadata=ObjectMetaArgs(
@@ -97,6 +99,7 @@ def build_pod(pod: Pod) -> v1.PodTemplateSpecArgs:
             security_context=pod_security_context(),
             termination_grace_period_seconds=pod.grace_seconds,
             topology_spread_constraints=list(pod.spread) or None,
+            init_containers=[build_container(item) for item in pod.init] or None,
             containers=[build_container(item) for item in pod.containers],
             volumes=[volumes[name] for name in sorted(volumes)] or None,
         ),
@@ -113,9 +116,8 @@ def build_container(container: Container) -> v1.ContainerArgs:
         command=list(container.command) or None,
         args=list(container.args) or None,
         env=_environment(container) or None,
-        ports=[
-            v1.ContainerPortArgs(name=name, container_port=port) for name, port in container.ports.items()
-        ],
+        ports=[v1.ContainerPortArgs(name=name, container_port=port) for name, port in container.ports.items()]
+        or None,
         resources=build_resources(container.resources),
         startup_probe=container.probes.startup,
         readiness_probe=container.probes.readiness,

@@ -37,6 +37,19 @@ _READY: Final = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PostgresEndpoint(Endpoint):
+    """Where Postgres is reached; the Secret is its owner's.
+
+    Attributes:
+        database: The database's name.
+        ca: PEM of the authorities of its certificate; "" for the system's.
+    """
+
+    database: str = DATABASE
+    ca: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PostgresArgs:
     """Postgres for one stack.
 
@@ -89,22 +102,24 @@ def build_containers(args: PostgresArgs, settings: Store) -> list[Container]:
 class Postgres(pulumi.ComponentResource):
     """The store of what must not be lost."""
 
-    endpoint: Endpoint
+    endpoint: PostgresEndpoint
 
     def __init__(self, name: str, args: PostgresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mcp:data:Postgres", name, None, opts)
         settings = args.settings
         if isinstance(settings, ExternalPostgres):
-            self.endpoint = Endpoint(
+            self.endpoint = PostgresEndpoint(
                 host=settings.host,
                 port=settings.port,
                 tls=settings.tls,
                 secret=settings.credentials,
                 cidrs=settings.cidrs,
+                database=settings.database,
+                ca=settings.ca or "",
             )
         else:
             self._run(name, args, settings)
-            self.endpoint = Endpoint(host=name, port=PORT, tls=False, secret=AUTH_SECRET)
+            self.endpoint = PostgresEndpoint(host=name, port=PORT, tls=False, secret=AUTH_SECRET)
         self.register_outputs({"host": self.endpoint.host, "port": self.endpoint.port})
 
     def _run(self, name: str, args: PostgresArgs, settings: Store) -> None:

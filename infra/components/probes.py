@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from pulumi_kubernetes.core import v1
 
@@ -18,9 +19,12 @@ from services.kit.conventions import LIVE_PATH, OPS_PORT_NAME, READY_PATH, START
 class Probes:
     """The three probes of one container."""
 
-    startup: v1.ProbeArgs
-    readiness: v1.ProbeArgs
-    liveness: v1.ProbeArgs
+    startup: v1.ProbeArgs | None = None
+    readiness: v1.ProbeArgs | None = None
+    liveness: v1.ProbeArgs | None = None
+
+
+NO_PROBES: Final = Probes()
 
 
 def service_probes() -> Probes:

@@ -68,6 +68,7 @@ class WorkloadArgs:
         env: Plain environment variables.
         secret_env: Environment variables from Secrets.
         mounts: Volumes; a scratch folder at /tmp comes along.
+        init: Containers that run before the service's own, one after the other.
         rules: What the service may do in the Kubernetes API.
         exposure: How the service is reached.
         one_at_a_time: Whether an old pod must be gone before its successor starts (an unshared volume).
@@ -83,6 +84,7 @@ class WorkloadArgs:
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     secret_env: Mapping[str, SecretKey] = field(default_factory=dict[str, SecretKey])
     mounts: Sequence[Mount] = ()
+    init: Sequence[Container] = ()
     rules: Sequence[PolicyRuleArgs] = ()
     exposure: Exposure = field(default_factory=Exposure)
     one_at_a_time: bool = False
@@ -107,6 +109,7 @@ def build_deployment(name: str, args: WorkloadArgs) -> DeploymentSpecArgs:
         name=name,
         component=args.component,
         containers=[container],
+        init=args.init,
         service_account=name,
         spread=spread(args.stack, name),
         config_hash=args.config_hash,

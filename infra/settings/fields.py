@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.x509 import load_pem_x509_certificates
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
@@ -111,6 +112,16 @@ def _public_key(text: str) -> str:
     raise ValueError("must be an elliptic-curve key on P-256: the gateway accepts ES256 tokens")
 
 
+def _certificates(text: str) -> str:
+    if "PRIVATE KEY" in text:
+        raise ValueError("must be certificates; there is a private key, which now counts as disclosed")
+    try:
+        load_pem_x509_certificates(text.encode())
+    except ValueError as error:
+        raise ValueError("must be certificates in PEM form (-----BEGIN CERTIFICATE-----)") from error
+    return text
+
+
 def _pinned_image(text: str) -> str:
     match = _IMAGE.fullmatch(text)
     if match is None:
@@ -132,6 +143,7 @@ Cidr = Annotated[str, AfterValidator(_cidr)]
 Url = Annotated[str, AfterValidator(_url)]
 HttpsUrl = Annotated[str, AfterValidator(_https_url)]
 PublicKey = Annotated[str, AfterValidator(_public_key)]
+Certificates = Annotated[str, AfterValidator(_certificates)]
 PinnedImage = Annotated[str, AfterValidator(_pinned_image)]
 Registry = Annotated[
     str, AfterValidator(matching(_REGISTRY, "a registry and path, such as registry.example/team"))

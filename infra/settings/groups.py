@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from infra import naming
 from infra.quantities import size_bytes
 from infra.settings.fields import (
+    Certificates,
     Cidr,
     Group,
     Host,
@@ -144,8 +145,11 @@ class ExternalPostgres(ExternalStore):
     """A Postgres endpoint."""
 
     port: Port = 5432
+    database: Text = "mcp"
     credentials: Label
-    """A Kubernetes Secret with the keys username, password and database."""
+    """A Kubernetes Secret with username and password of a role that may create schemas and roles."""
+    ca: Certificates | None = None
+    """PEM of the authorities that its certificate is checked against; the system's when left out."""
 
 
 AnyRedis = Annotated[Store | ExternalRedis, Field(discriminator="mode")]

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from infra.quantities import cpu_millis, size_bytes
 from infra.settings.content import Content
+from infra.settings.durable import Audit
 from infra.settings.fields import (
     ABSENT,
     Cidr,
@@ -200,6 +201,7 @@ class Gateway(Scaled):
     """Path, from the project, of the policy that says who may use what; scopes alone decide when left out."""
     limits: RateLimits = RateLimits()
     content: Content = Content()
+    audit: Audit = Audit()
     log_level: LogLevel = "info"
     resources: Resources = Resources()
 

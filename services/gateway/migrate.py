@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         settings = _settings(options.config)
         if options.sql:
-            print(statements(SCHEMA, None), *grants(settings.user), sep=";\n", end=";\n")
+            print(statements(SCHEMA, None).strip(), *(f"{it};" for it in grants(settings.user)), sep="\n")
             return
         owner = owner_of(settings, options.owner)
         outcome = asyncio.run(bring_up_to_date(owner, role_of(settings), options.wait))

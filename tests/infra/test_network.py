@@ -8,6 +8,7 @@ import pytest
 
 from infra.components import network
 from infra.components.network import NetworkArgs, build_policies
+from infra.components.postgres import PostgresEndpoint
 from infra.components.store import Endpoint
 from infra.labels import labels
 from infra.naming import Stack
@@ -16,7 +17,7 @@ from infra.settings import Settings
 Plain = Callable[[object], Any]
 
 REDIS = Endpoint(host="redis", port=6379, tls=False, secret="redis-auth")
-POSTGRES = Endpoint(host="postgres", port=5432, tls=False, secret="postgres-auth")
+POSTGRES = PostgresEndpoint(host="postgres", port=5432, tls=False, secret="postgres-auth")
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def templates(graph: Graph) -> dict[str, Object]:
 
 def containers(graph: Graph) -> Iterator[tuple[str, Object]]:
     for name, template in templates(graph).items():
-        for container in template["spec"]["containers"]:
+        for container in (*template["spec"].get("initContainers", ()), *template["spec"]["containers"]):
             yield f"{name}/{container['name']}", container
 
 
@@ -147,7 +147,7 @@ def test_selectors_pick_exactly_the_pods_of_their_own_service(graph: Graph) -> N
 
 
 def test_service_ports_are_ports_of_the_pods(graph: Graph) -> None:
-    ports = {name: {port["name"] for port in container["ports"]} for name, container in containers(graph)}
+    ports = {name: {port["name"] for port in it.get("ports", ())} for name, it in containers(graph)}
     for name, service in objects(graph, "Service").items():
         own = name.split("/")[1]
         target = service["spec"]["ports"][0]["targetPort"]
@@ -235,7 +235,7 @@ def test_every_mount_and_claim_is_there(graph: Graph) -> None:
         owner = objects(graph)[name]["spec"]
         volumes = {volume["name"]: volume for volume in template["spec"]["volumes"]}
         made = {claim["metadata"]["name"] for claim in owner.get("volumeClaimTemplates", [])}
-        for container in template["spec"]["containers"]:
+        for container in (*template["spec"].get("initContainers", ()), *template["spec"]["containers"]):
             assert {mount["name"] for mount in container["volumeMounts"]} <= set(volumes) | made, name
         used = {
             item["persistentVolumeClaim"]["claimName"]

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
 
 from infra.components import gateway, mcp_server
 from infra.components.autoscaling import build_spec
@@ -14,6 +19,7 @@ from infra.components.gateway import GatewayArgs
 from infra.components.mcp_server import McpServerArgs
 from infra.components.namespace import pod_security_labels
 from infra.components.pods import GRACE_SECONDS, PRE_STOP_SECONDS
+from infra.components.postgres import PostgresEndpoint
 from infra.components.store import Endpoint
 from infra.components.workload import WorkloadArgs, build_deployment, build_disruption_budget, build_service
 from infra.errors import PlatformError
@@ -41,6 +47,7 @@ Configure = Callable[..., Settings]
 
 PRODUCTION = Stack("prod", production=True)
 REDIS = Endpoint(host="redis", port=6379, tls=False, secret="redis-auth")
+POSTGRES = PostgresEndpoint(host="postgres", port=5432, tls=False, secret="postgres-auth")
 
 
 def workload(stack: Stack, **keys: Any) -> WorkloadArgs:
@@ -48,6 +55,32 @@ def workload(stack: Stack, **keys: Any) -> WorkloadArgs:
     return WorkloadArgs(
         stack=stack, component="server", image="registry.example/x:1", resources=Resources(), **keys
     )
+
+
+def certificate(key: ec.EllipticCurvePrivateKey) -> str:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority")])
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(1).not_valid_before(began).not_valid_after(began + timedelta(days=1))
+    return made.sign(key, SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+def gateway_args(stack: Stack, settings: Settings, **changes: Any) -> GatewayArgs:
+    own = GatewayArgs(
+        stack=stack,
+        settings=settings.gateway,
+        auth=settings.auth,
+        redis=REDIS,
+        postgres=POSTGRES,
+        image="x",
+        tracing=settings.tracing,
+    )
+    return replace(own, **changes)
+
+
+def gateway_pod(plain: Plain, args: GatewayArgs) -> Any:
+    built = gateway.build_workload("gateway", args, gateway.build_files(args))
+    return plain(build_deployment("gateway", built))["template"]["spec"]
 
 
 def pod(plain: Plain, args: WorkloadArgs) -> Any:
@@ -181,7 +214,7 @@ def test_the_gateway_reads_the_configuration_that_is_written_for_it(
     settings = configure(
         gateway={"timeout_seconds": 60, "connections_per_server": 7, "allowed_hosts": ["a.example"]}
     )
-    contents = gateway.build_files(stack, settings.gateway, settings.auth, REDIS)
+    contents = gateway.build_files(gateway_args(stack, settings))
     config = GatewayConfig(**yaml.safe_load(contents["config.yaml"]))
     assert (config.upstream.timeout_seconds, config.upstream.connections_per_server) == (60, 7)
     assert config.requests.allowed_hosts == ("a.example",)
@@ -198,16 +231,14 @@ def test_the_gateway_has_redis_and_the_limits_of_the_stack(
     limits = {"principal": {"per_second": 5, "burst": 10}, "without_redis": "closed"}
     settings = configure(gateway={"limits": limits})
     redis = Endpoint(host="cache.example", port=6380, tls=True, secret="cache", password_key="key")
-    args = GatewayArgs(stack=stack, settings=settings.gateway, auth=settings.auth, redis=redis, image="x")
-    contents = gateway.build_files(stack, settings.gateway, settings.auth, redis)
+    args = gateway_args(stack, settings, redis=redis)
+    contents = gateway.build_files(args)
     config = GatewayConfig(**yaml.safe_load(contents["config.yaml"]))
     assert config.redis is not None
     assert (config.redis.host, config.redis.port, config.redis.tls) == ("cache.example", 6380, True)
     assert config.limits.principal is not None
     assert (config.limits.principal.burst, config.limits.without_redis) == (10, "closed")
-    spec = plain(build_deployment("gateway", gateway.build_workload("gateway", args, contents)))["template"][
-        "spec"
-    ]
+    spec = gateway_pod(plain, args)
     (volume,) = (item for item in spec["volumes"] if item["name"] == "redis-auth")
     assert volume["projected"]["sources"] == [
         {"secret": {"name": "cache", "items": [{"key": "key", "path": "password"}]}}
@@ -224,11 +255,9 @@ def test_every_key_file_that_the_gateways_configuration_names_is_mounted(
     issuer = {"name": "corporate", "issuer": "https://login.example.com/", "public_key": pem}
     auth = {"audience": "https://x/mcp", "dev_issuer": True, "issuers": [issuer]}
     settings = configure(auth=auth)
-    args = GatewayArgs(stack=stack, settings=settings.gateway, auth=settings.auth, redis=REDIS, image="x")
-    contents = gateway.build_files(stack, settings.gateway, settings.auth, REDIS)
-    spec = plain(build_deployment("gateway", gateway.build_workload("gateway", args, contents)))["template"][
-        "spec"
-    ]
+    args = gateway_args(stack, settings)
+    contents = gateway.build_files(args)
+    spec = gateway_pod(plain, args)
     (volume,) = (item for item in spec["volumes"] if item["name"] == "config")
     sources = [source.get("configMap") or source["secret"] for source in volume["projected"]["sources"]]
     mounted = {f"{gateway.CONFIG_PATH}/{item['path']}" for source in sources for item in source["items"]}
@@ -242,7 +271,7 @@ def test_the_gateway_may_only_watch_endpoint_slices_and_has_a_short_lived_token(
     plain: Plain, configure: Configure, stack: Stack
 ) -> None:
     settings = configure()
-    args = GatewayArgs(stack=stack, settings=settings.gateway, auth=settings.auth, redis=REDIS, image="x")
+    args = gateway_args(stack, settings)
     built = gateway.build_workload("gateway", args, {"config.yaml": ""})
     assert [plain(rule) for rule in built.rules] == [
         {
@@ -258,6 +287,79 @@ def test_the_gateway_may_only_watch_endpoint_slices_and_has_a_short_lived_token(
         if "serviceAccountToken" in source
     )
     assert token["expirationSeconds"] <= 3600
+
+
+def test_the_gateway_logs_in_to_postgres_as_itself_and_only_its_init_container_as_the_owner(
+    plain: Plain, configure: Configure, stack: Stack
+) -> None:
+    args = gateway_args(stack, configure(gateway={"audit": {"mode": "durable", "when_full": "refuse"}}))
+    config = GatewayConfig(**yaml.safe_load(gateway.build_files(args)["config.yaml"]))
+    assert config.postgres is not None
+    assert (config.postgres.host, config.postgres.database) == ("postgres", "mcp")
+    assert config.audit is not None
+    assert (config.audit.sink, config.audit.mode, config.audit.when_full) == ("postgres", "durable", "refuse")
+    spec = gateway_pod(plain, args)
+    secrets = {
+        volume["name"]: source["secret"]["name"]
+        for volume in spec["volumes"]
+        for source in volume.get("projected", {}).get("sources", [])
+        if "secret" in source
+    }
+    (own,), (migration,) = spec["containers"], spec["initContainers"]
+    mounted = [
+        {secrets.get(mount["name"]): mount["mountPath"] for mount in it["volumeMounts"]}
+        for it in (own, migration)
+    ]
+    assert "postgres-auth" not in mounted[0]
+    for paths in mounted:
+        assert f"{paths['gateway-database']}/password" == str(config.postgres.password_file)
+    assert migration["image"] == own["image"]
+    assert f"--owner={mounted[1]['postgres-auth']}" in migration["args"]
+    assert config.postgres.user not in {"mcp", "postgres"}
+    assert not any("Probe" in key for key in migration)
+    assert migration["securityContext"] == own["securityContext"]
+    assert migration["resources"].keys() == own["resources"].keys() == {"requests", "limits"}
+
+
+def test_an_external_postgres_is_trusted_by_its_own_authorities(
+    plain: Plain, configure: Configure, stack: Stack
+) -> None:
+    ca = certificate(ec.generate_private_key(ec.SECP256R1()))
+    postgres = {
+        "mode": "external",
+        "host": "db.example",
+        "cidrs": ["10.9.1.0/24"],
+        "database": "platform",
+        "credentials": "owner",
+        "ca": ca,
+    }
+    settings = configure(postgres=postgres)
+    assert settings.postgres.mode == "external"
+    endpoint = PostgresEndpoint(
+        host="db.example", port=5432, tls=True, secret="owner", database="platform", ca=ca
+    )
+    args = gateway_args(stack, settings, postgres=endpoint)
+    contents = gateway.build_files(args)
+    config = GatewayConfig(**yaml.safe_load(contents["config.yaml"]))
+    assert config.postgres is not None
+    assert (config.postgres.database, config.postgres.tls) == ("platform", True)
+    (volume,) = (item for item in gateway_pod(plain, args)["volumes"] if item["name"] == "config")
+    paths = {item["key"]: item["path"] for item in volume["projected"]["sources"][0]["configMap"]["items"]}
+    assert contents["postgres-ca.pem"] == ca
+    assert f"{gateway.CONFIG_PATH}/{paths['postgres-ca.pem']}" == str(config.postgres.ca_file)
+
+
+@pytest.mark.parametrize("sink", ["log", "none"])
+def test_a_gateway_that_keeps_nothing_in_postgres_has_no_password_for_it(
+    plain: Plain, configure: Configure, stack: Stack, sink: str
+) -> None:
+    args = gateway_args(stack, configure(gateway={"audit": {"sink": sink}}))
+    config = GatewayConfig(**yaml.safe_load(gateway.build_files(args)["config.yaml"]))
+    assert config.postgres is None
+    assert (config.audit is None) == (sink == "none")
+    spec = gateway_pod(plain, args)
+    assert "initContainers" not in spec
+    assert {"database-auth", "database-owner"}.isdisjoint(volume["name"] for volume in spec["volumes"])
 
 
 def test_a_server_reads_the_environment_that_is_written_for_it(
@@ -311,7 +413,7 @@ def test_a_custom_server_brings_its_image_and_arguments(configure: Configure, st
 def test_the_clusters_service_accounts_are_an_issuer_by_setting(configure: Configure, stack: Stack) -> None:
     issuer = "https://kubernetes.default.svc.cluster.local"
     settings = configure(auth={"audience": "http://127.0.0.1:8080/mcp", "service_accounts": issuer})
-    config = GatewayConfig(**gateway.build_config(stack, settings.gateway, settings.auth, REDIS))
+    config = GatewayConfig(**gateway.build_config(gateway_args(stack, settings)))
     assert config.auth != "none"
     (found,) = config.auth.issuers
     assert (found.issuer, found.kubernetes is not None) == (issuer, True)
@@ -321,7 +423,7 @@ def test_published_keys_are_fetched_and_no_file_is_mounted(configure: Configure,
     keys = {"jwks_uri": "https://login.example.com/keys", "cidrs": ["198.51.100.0/24"]}
     issuer = {"name": "corporate", "issuer": "https://login.example.com/", **keys}
     settings = configure(auth={"audience": "https://x/mcp", "issuers": [issuer]})
-    contents = gateway.build_files(stack, settings.gateway, settings.auth, REDIS)
+    contents = gateway.build_files(gateway_args(stack, settings))
     assert set(contents) == {"config.yaml"}
     config = GatewayConfig(**yaml.safe_load(contents["config.yaml"]))
     assert config.auth != "none"
@@ -334,7 +436,7 @@ def test_traces_go_where_the_stack_says(configure: Configure, stack: Stack) -> N
     tracing = {"endpoint": "http://collector.monitoring:4318", "sample_ratio": 0.5}
     server = {"kind": "module", "module": "echo"}
     settings = configure(tracing=tracing, servers={"echo": server})
-    content = gateway.build_config(stack, settings.gateway, settings.auth, REDIS, settings.tracing)
+    content = gateway.build_config(gateway_args(stack, settings))
     found = GatewayConfig(**content).tracing
     assert found is not None
     assert found.model_dump() == tracing
@@ -342,7 +444,7 @@ def test_traces_go_where_the_stack_says(configure: Configure, stack: Stack) -> N
     read = ServerSettings.model_validate({key.lower(): value for key, value in environment.items()})
     assert (read.tracing_endpoint, read.tracing_sample_ratio) == (tracing["endpoint"], 0.5)
     without = configure(servers={"echo": server})
-    assert "tracing" not in gateway.build_config(stack, without.gateway, without.auth, REDIS)
+    assert "tracing" not in gateway.build_config(gateway_args(stack, without))
     environment = mcp_server.build_environment("echo", without.servers["echo"], without.tracing)
     assert not any(name.startswith("TRACING") for name in environment)
 
@@ -351,11 +453,9 @@ def test_a_policy_has_a_config_map_of_its_own_which_rolls_no_pods(
     plain: Plain, configure: Configure, stack: Stack
 ) -> None:
     without, settings = configure(), configure(gateway={"policy_file": "access/dev.yaml"})
-    args = GatewayArgs(stack=stack, settings=settings.gateway, auth=settings.auth, redis=REDIS, image="x")
-    contents = gateway.build_files(stack, settings.gateway, settings.auth, REDIS)
-    spec = plain(build_deployment("gateway", gateway.build_workload("gateway", args, contents)))["template"][
-        "spec"
-    ]
+    args = gateway_args(stack, settings)
+    contents = gateway.build_files(args)
+    spec = gateway_pod(plain, args)
     (volume,) = (item for item in spec["volumes"] if item["name"] == "policy")
     (source,) = volume["projected"]["sources"]
     assert source["configMap"]["name"] == "gateway-policy"
@@ -365,7 +465,7 @@ def test_a_policy_has_a_config_map_of_its_own_which_rolls_no_pods(
     assert set(gateway.read_policy(settings.gateway)) == {path}
     assert set(contents) == {"config.yaml"}
     assert gateway.read_policy(without.gateway) == {}
-    plain_contents = gateway.build_files(stack, without.gateway, without.auth, REDIS)
+    plain_contents = gateway.build_files(gateway_args(stack, without))
     assert "authorization" not in yaml.safe_load(plain_contents["config.yaml"])
 
 
