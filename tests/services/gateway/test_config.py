@@ -94,7 +94,7 @@ def auth(**keys: Any) -> dict[str, Any]:
         ),
         (
             {"auth": auth(jwks={"uri": "https://a@idp.test/keys"})},
-            "must be https (http only to this machine), without a user name",
+            "must be an absolute http(s) URL without user name",
         ),
         ({"auth": auth()}, "exactly one of 'public_key_file', 'jwks' and 'kubernetes' is needed"),
         (
