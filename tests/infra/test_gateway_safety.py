@@ -8,6 +8,8 @@ from typing import Any, get_args
 import pytest
 
 from infra.components import gateway
+from infra.components.gateway import GatewayArgs
+from infra.components.postgres import PostgresEndpoint
 from infra.components.store import Endpoint
 from infra.errors import PlatformError
 from infra.naming import Stack
@@ -19,10 +21,19 @@ from services.gateway.content.secrets import BUILT_IN
 
 Configure = Callable[..., Settings]
 REDIS = Endpoint(host="redis", port=6379, tls=False, secret="redis-auth")
+POSTGRES = PostgresEndpoint(host="postgres", port=5432, tls=False, secret="postgres-auth")
 
 
 def config_of(stack: Stack, settings: Settings) -> GatewayConfig:
-    return GatewayConfig(**gateway.build_config(stack, settings.gateway, settings.auth, REDIS))
+    args = GatewayArgs(
+        stack=stack,
+        settings=settings.gateway,
+        auth=settings.auth,
+        redis=REDIS,
+        postgres=POSTGRES,
+        image="x",
+    )
+    return GatewayConfig(**gateway.build_config(args))
 
 
 def test_the_gateway_treats_texts_as_the_stack_says(configure: Configure, stack: Stack) -> None:
