@@ -23,13 +23,6 @@ def _http_url(value: str) -> str:
     return value
 
 
-def without_user(value: str) -> str:
-    """An address that holds no password; raises ValueError where it does."""
-    if urlsplit(value).username is not None:
-        raise ValueError("must be without a user name: settings are shown")
-    return value
-
-
 def https_unless_local(value: str) -> str:
     """An address whose answers are trusted; raises ValueError where others could write them."""
     parts = urlsplit(value)

@@ -21,6 +21,7 @@ from services.kit.asgi import Receive, Scope, Send, respond
 from services.kit.logs import bind_request, get_logger
 
 _MAX_PARAMETERS: Final = 20
+_LONGEST: Final = 40
 _DEFECT: Final = HttpRefusal(500, "internal error", reason="internal", violation=False)
 _HEADERS: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 """Unless an operation says otherwise."""
@@ -50,7 +51,8 @@ class Router:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong in it becomes a problem document."""
         request_id = request_id_of(scope)
-        record = Record(request_id, method=f"{scope['method']} {scope['path']}")
+        path = _shown(scope["path"])
+        record = Record(request_id, method=f"{scope['method'][:_LONGEST]} {path}")
         structlog.contextvars.clear_contextvars()
         bind_request(request_id)
         outcome = "ok"
@@ -77,8 +79,8 @@ class Router:
         await respond(send, reply.status, reply.body, content_type=reply.content_type, headers=headers)
         get_logger().info(
             "page",
-            method=scope["method"],
-            path=scope["path"][:200],
+            method=scope["method"][:_LONGEST],
+            path=path,
             status=reply.status,
             outcome=outcome,
             duration_ms=round(record.seconds * 1000, 2),
@@ -118,6 +120,11 @@ class Router:
             headers = ((b"allow", allowed.encode()),)
             raise HttpRefusal(405, f"only {allowed} is served here", reason="method", headers=headers)
         return methods[method], named
+
+
+def _shown(path: str) -> str:
+    """A path as logs show it: long enough to know it again, too short for a token that somebody put there."""
+    return "/".join(part[:_LONGEST] for part in path.split("/"))[:200]
 
 
 def _segments(path: str) -> tuple[str, ...]:

@@ -39,6 +39,8 @@ class Site:
 
     def __init__(self) -> None:
         self.visits: list[str] = []
+        self.received: list[str] = []
+        """All that was sent here, headers and bodies."""
         self.status = 200
         self.headers: dict[str, str] = {"content-type": "application/json"}
         self.body = b"{}"
@@ -48,13 +50,16 @@ class Site:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 site.visits.append(self.path)
+                sent = self.rfile.read(int(self.headers.get("content-length", "0")))
+                site.received.append(f"{self.path} {self.headers} {sent.decode('latin-1')}")
+                body = site.answer(sent)
                 time.sleep(site.delay)
                 self.send_response(site.status)
                 for name, value in site.headers.items():
                     self.send_header(name, value)
-                self.send_header("content-length", str(len(site.body)))
+                self.send_header("content-length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(site.body)
+                self.wfile.write(body)
 
             do_POST = do_GET  # noqa: N815 - the base class names it
 
@@ -65,6 +70,9 @@ class Site:
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def answer(self, _sent: bytes) -> bytes:
+        return self.body
 
     def close(self) -> None:
         self.server.shutdown()

@@ -241,6 +241,17 @@ def test_each_tool_has_a_limit_of_its_own(launcher: Launcher, odd: str) -> None:
     assert gateway.mcp("tools/list").status_code == 200
 
 
+def test_the_tool_that_counts_is_the_bodys(launcher: Launcher, odd: str) -> None:
+    gateway = limited(launcher, odd, {"tools": [{"match": "odd__link", "per_second": 0.1, "burst": 1}]})
+    call = {"name": "odd__link"}
+    statuses = [
+        gateway.legacy("tools/call", call, **{"Mcp-Name": name, "Mcp-Method": "tools/list"}).status_code
+        for name in ("odd__mirror", "odd__other", "odd__link")
+    ]
+    assert statuses == [200, 429, 429]
+    assert gateway.metric('mcp_tool_calls_total{server="odd",status="ok",tool="link"}') == 1
+
+
 def test_replicas_count_together_and_principals_apart(
     launcher: Launcher, odd: str, tokens: Tokens, redis_server: RedisServer
 ) -> None:
