@@ -13,10 +13,12 @@ from services.kit.tokens import Principal, Refusal, TokenRefusedError
 
 READ_SCOPE: Final = "mcp:read"
 CALL_SCOPE: Final = "mcp:call"
+ADMIN_SCOPE: Final = "mcp:admin"
+"""Neither offered to clients nor implied by the others: who needs it asks for it by name."""
 ALL_SCOPES: Final = (READ_SCOPE, CALL_SCOPE)
 METADATA_PATH: Final = "/.well-known/oauth-protected-resource"
 
-ANYBODY: Final = Principal("anonymous", "", frozenset(ALL_SCOPES), float("inf"))
+ANYBODY: Final = Principal("anonymous", "", frozenset({*ALL_SCOPES, ADMIN_SCOPE}), float("inf"))
 """Who calls where `auth: none` lets this machine in."""
 
 

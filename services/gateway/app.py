@@ -34,6 +34,8 @@ from services.gateway.traffic.shared_store import SharedStore
 from services.gateway.traffic.shedding import Shedder
 from services.gateway.upstream import Upstreams
 from services.gateway.web import reading
+from services.gateway.web.admin import breakers, limits, reload, servers
+from services.gateway.web.operation import Operation
 from services.gateway.web.router import Router
 from services.kit.asgi import Receive, Scope, Send, answer_lifespan
 from services.kit.conventions import MCP_PATH
@@ -119,6 +121,7 @@ class GatewayApp:
             self._tracer,
         )
         pages = reading.operations(SERVICE, self._health, self._access, self._config, self._lists)
+        pages += self._admin_operations()
         self._pages = Router(pages, self._guard, self._access, self._limiter, self._metrics, trail)
         self._mcp = self._shedder.around(endpoint)
         self._background.keep("discovery", self._discovery.run)
@@ -131,6 +134,17 @@ class GatewayApp:
             self._background.keep("writing the audit stream", self._durable.audit.run)
         if self._store is not None:
             self._background.keep("watching redis", self._store.watch)
+
+    def _admin_operations(self) -> list[Operation]:
+        reloads = [] if self._policy is None else [reload.of_policy(self._policy)]
+        if self._issuers is not None:
+            reloads.append(reload.of_keys(self._issuers))
+        return [
+            *servers.operations(self._fleet),
+            *breakers.operations(self._fleet),
+            *limits.operations(self._config.limits, self._limiter, self._store),
+            *reload.operations(reloads),
+        ]
 
     async def _stop(self) -> None:
         await self._background.stop()

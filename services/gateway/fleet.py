@@ -33,7 +33,12 @@ class Endpoint:
     @property
     def resting(self) -> bool:
         """Whether it is the last choice now."""
-        return self.resting_until > time.monotonic()
+        return self.resting_seconds > 0
+
+    @property
+    def resting_seconds(self) -> float:
+        """For how long it stays the last choice."""
+        return max(0.0, self.resting_until - time.monotonic())
 
     def rest(self, seconds: float = REST_SECONDS) -> None:
         """Prefer other replicas for a while: this one can't be connected to, or keeps failing."""

@@ -53,6 +53,11 @@ class Issuers:
         """Keep published keys up to date until cancelled."""
         await asyncio.gather(*(keys.run() for keys in self._remote.values()))
 
+    async def fetch(self) -> dict[str, str | None]:
+        """Fetch all published keys at once; for each issuer, what went wrong, if anything did."""
+        problems = await asyncio.gather(*(keys.fetch() for keys in self._remote.values()))
+        return dict(zip(self._remote, problems, strict=True))
+
     async def verify(self, token: str) -> Principal:
         """Who the token says the caller is; a key that isn't known is looked for once.
 

@@ -33,19 +33,22 @@ class PolicyFile:
             await asyncio.sleep(self._seconds)
             self._look()
 
-    def _look(self) -> None:
-        version = self._version()
-        if version == self._seen:
-            return
-        self._seen = version
+    def reload(self) -> str | None:
+        """Read the file now; says why it was refused, or None when it is in force."""
+        self._seen = self._version()
         try:
             self.rulebook = load_policy(self._path, self._trust)
         except PolicyError as error:
             self._reloads.labels("refused").inc()
             get_logger().error("policy refused, the old one stays in force", reason=str(error))
-        else:
-            self._reloads.labels("loaded").inc()
-            get_logger().info("policy loaded", file=str(self._path), rules=self.rulebook.size)
+            return str(error)
+        self._reloads.labels("loaded").inc()
+        get_logger().info("policy loaded", file=str(self._path), rules=self.rulebook.size)
+        return None
+
+    def _look(self) -> None:
+        if self._version() != self._seen:
+            self.reload()
 
     def _version(self) -> tuple[int, ...] | None:
         """What changes when the file does; None while it isn't there."""

@@ -1,5 +1,6 @@
 """A circuit breaker: a server that keeps failing isn't asked for a while, then by one call to see."""
 
+import math
 import time
 from enum import Enum, IntEnum, auto
 
@@ -32,6 +33,8 @@ class Breaker:
         self._server = server
         self._settings = settings
         self.state = State.CLOSED
+        self.held = False
+        """Whether an operator opened it, to stay so until it is reset."""
         self._closed_again_at = 0.0
         self._reset()
 
@@ -46,10 +49,34 @@ class Breaker:
 
     def leave(self, permit: Permit, *, failed: bool | None) -> None:
         """Say what became of the call; None where that says nothing of the server."""
-        if permit is Permit.PROBE:
+        if permit is Permit.PROBE and self.state is State.HALF_OPEN:
             self._decide(failed)
         elif self.state is State.CLOSED and failed is not None:
             self._count(failed=failed)
+
+    @property
+    def seconds_left(self) -> float:
+        """Until a call may try again; infinite while it is held open."""
+        return 0.0 if self.state is State.CLOSED else max(0.0, self._closed_again_at - time.monotonic())
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Calls and failures that it judges by."""
+        calls, failures = zip(self._before, self._current, strict=True)
+        return sum(calls), sum(failures)
+
+    def hold_open(self) -> None:
+        """Let no call through until `reset`."""
+        self._open()
+        self.held = True
+        self._closed_again_at = math.inf
+
+    def reset(self) -> None:
+        """Let calls through, as if nothing had happened."""
+        self.state = State.CLOSED
+        self.held = False
+        self._reset()
+        get_logger().info("breaker reset", server=self._server)
 
     def _decide(self, failed: bool | None) -> None:
         if failed:
@@ -70,7 +97,7 @@ class Breaker:
             self._current, self._began = (0, 0), now
         calls, failures = self._current
         self._current = calls + 1, failures + failed
-        calls, failures = (sum(pair) for pair in zip(self._before, self._current, strict=True))
+        calls, failures = self.counts
         if failed and calls >= self._settings.min_calls and failures >= calls * self._settings.failure_share:
             self._open()
 

@@ -73,6 +73,14 @@ class LocalGcra:
             del self._idle_at[next(iter(self._idle_at))]
         return None
 
+    def ahead(self, key: str) -> int:
+        """By how much the limit's idle time is ahead of now."""
+        return max(0, self._idle_at.get(key, 0) - time.monotonic_ns() // 1000)
+
+    def forget(self, key: str) -> None:
+        """Count from nothing again."""
+        self._idle_at.pop(key, None)
+
 
 SCRIPT: Final = """
 -- Checks of several requests, one after the other. KEYS: the limits of all. ARGV: for each request how many

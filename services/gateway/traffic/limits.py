@@ -60,11 +60,44 @@ class Limiter:
             self._hits.labels(scope).inc()
             raise _refusal(429, _MESSAGES[scope], refused.seconds, scope)
 
+    async def spent(self, principal: Principal) -> float | None:
+        """How many requests of the principal's burst are used up now; None without a limit for principals.
+
+        Raises:
+            StoreDownError: Redis doesn't answer.
+        """
+        quota = self._of_principal(principal)
+        if quota is None:
+            return None
+        shared = self._shared
+        ahead = self._local.ahead(quota.key) if shared is None else await shared.ahead(quota.key)
+        return ahead / quota.interval
+
+    async def forget(self, principal: Principal) -> bool:
+        """Give a principal the whole burst again; False without a limit for principals.
+
+        Raises:
+            StoreDownError: Redis doesn't answer.
+        """
+        quota = self._of_principal(principal)
+        if quota is None:
+            return False
+        self._local.forget(quota.key)
+        if self._shared is not None:
+            await self._shared.forget(quota.key)
+        return True
+
+    def _of_principal(self, principal: Principal) -> Quota | None:
+        if self._settings.principal is None:
+            return None
+        key = _key("principal", principal.issuer, principal.subject)
+        return Quota.of("principal", key, self._settings.principal)
+
     def _quotas(self, principal: Principal, tool: str | None) -> list[Quota]:
         quotas: list[Quota] = [] if self._gateway is None else [self._gateway]
-        if self._settings.principal:
-            key = _key("principal", principal.issuer, principal.subject)
-            quotas.append(Quota.of("principal", key, self._settings.principal))
+        own = self._of_principal(principal)
+        if own is not None:
+            quotas.append(own)
         if tool is not None:
             rate = next((it for it in self._settings.tools if fnmatchcase(tool, it.match)), None)
             if rate is not None:

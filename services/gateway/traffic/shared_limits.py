@@ -40,6 +40,26 @@ class SharedGcra:
             self._sender = asyncio.create_task(self._send())
         return await answer
 
+    async def ahead(self, key: str) -> int:
+        """By how many microseconds the limit's idle time is ahead of now.
+
+        Raises:
+            StoreDownError: Redis doesn't answer.
+        """
+        pipeline = self._store.client.pipeline(transaction=False)
+        pipeline.time()
+        pipeline.get(KEY_PREFIX + key)
+        (seconds, microseconds), idle_at = await self._store.ask(pipeline.execute())
+        return max(0, int(idle_at or 0) - seconds * MICROSECONDS - microseconds)
+
+    async def forget(self, key: str) -> None:
+        """Count from nothing again.
+
+        Raises:
+            StoreDownError: Redis doesn't answer.
+        """
+        await self._store.ask(self._store.client.delete(KEY_PREFIX + key))
+
     async def _send(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]

@@ -23,7 +23,8 @@ class WebRequest:
     path: Mapping[str, str]
     """What stands in the place of the path's `{names}`."""
     query: Mapping[str, str]
-    body: bytes
+    content: Any = None
+    """The body, of the operation's type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,14 @@ class Reply:
     body: bytes
     content_type: bytes = JSON
     headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One of the query's."""
+
+    meaning: str
+    required: bool = False
 
 
 Handler = Callable[[WebRequest], Awaitable[Any]]
@@ -53,7 +62,7 @@ class Operation:
     summary: str
     returns: Any
     """The type of the JSON that it gives."""
-    query: Mapping[str, str] = field(default_factory=dict[str, str])
-    """The parameters that it takes, and what they mean."""
+    query: Mapping[str, Parameter] = field(default_factory=dict[str, Parameter])
+    """The parameters that it takes."""
     takes: Any = None
-    """The type of the JSON that it takes."""
+    """The type of the JSON that it takes; None for no body."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from typing import Final
-from urllib.parse import parse_qsl
 
 import msgspec
 import structlog
@@ -16,11 +15,11 @@ from services.gateway.record import Record
 from services.gateway.request_id import request_id_of
 from services.gateway.traffic.limits import Limiter
 from services.gateway.web.operation import NOBODY, NOTHING, Operation, Reply, WebRequest
+from services.gateway.web.parsing import content_of, described, query_of
 from services.gateway.web.problems import problem
 from services.kit.asgi import Receive, Scope, Send, respond
 from services.kit.logs import bind_request, get_logger
 
-_MAX_PARAMETERS: Final = 20
 _LONGEST: Final = 40
 _DEFECT: Final = HttpRefusal(500, "internal error", reason="internal", violation=False)
 _HEADERS: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
@@ -84,12 +83,13 @@ class Router:
             status=reply.status,
             outcome=outcome,
             duration_ms=round(record.seconds * 1000, 2),
+            **({"action": record.method} if record.admin else {}),
         )
 
     async def _reply(self, scope: Scope, receive: Receive, record: Record) -> Reply:
         operation, path = self._find(scope["path"], scope["method"])
         if operation.scope is None:
-            answer = await operation.answer(WebRequest(NOBODY, NOTHING, path, {}, b""))
+            answer = await operation.answer(WebRequest(NOBODY, NOTHING, path, {}))
         else:
             headers = self._guard.headers(scope)
             principal, view = await self._access.admit(headers.get(b"authorization"))
@@ -98,10 +98,14 @@ class Router:
             bind_request(record.request_id, user=principal.subject)
             await self._limiter.admit(principal, None)
             self._access.require(principal, {operation.scope})
-            query = _query(scope["query_string"], operation.query)
-            body = b"" if operation.takes is None else await self._guard.body(headers, receive)
+            query = query_of(scope["query_string"], operation.query)
+            content = None
+            if operation.takes is not None:
+                content = content_of(await self._guard.body(headers, receive), operation.takes)
+            request = WebRequest(principal, view, path, query, content)
+            record.method = described(operation.method, _shown(scope["path"]), request)
             await self._trail.admit(record)
-            answer = await operation.answer(WebRequest(principal, view, path, query, body))
+            answer = await operation.answer(request)
         return answer if isinstance(answer, Reply) else Reply(200, msgspec.json.encode(answer))
 
     def _find(self, path: str, method: str) -> tuple[Operation, Mapping[str, str]]:
@@ -141,19 +145,3 @@ def _match(pattern: tuple[str, ...], segments: tuple[str, ...]) -> dict[str, str
         elif expected != given:
             return None
     return named
-
-
-def _query(text: bytes, known: Mapping[str, str]) -> dict[str, str]:
-    """The parameters, each known and there once: one that is misspelt must not widen what is done."""
-    try:
-        pairs = parse_qsl(
-            text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS
-        )
-    except ValueError:
-        raise HttpRefusal(400, "the query can't be read", reason="query", violation=False) from None
-    if unknown := sorted({name for name, _ in pairs} - set(known)):
-        message = f"the query has {unknown[0][:50]!r}; allowed: {', '.join(known) or 'nothing'}"
-        raise HttpRefusal(400, message, reason="query", violation=False)
-    if len(pairs) != len({name for name, _ in pairs}):
-        raise HttpRefusal(400, "a query parameter is there twice", reason="query", violation=False)
-    return dict(pairs)

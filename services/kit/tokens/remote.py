@@ -73,6 +73,8 @@ class RemoteKeys:
         self._fetched = self._asked = float("-inf")
         self._fetching: asyncio.Task[None] | None = None
         self._failures = 0
+        self._problem: str | None = None
+        """Of the last fetch."""
 
     async def run(self) -> None:
         """Fetch again and again until cancelled."""
@@ -86,6 +88,11 @@ class RemoteKeys:
         running = self._fetching is not None and not self._fetching.done()
         if running or self._now() - self._asked >= ON_DEMAND_SECONDS:
             await self._fetch_together()
+
+    async def fetch(self) -> str | None:
+        """Fetch at once, because an operator says so; returns what went wrong, if anything did."""
+        await self._fetch_together()
+        return self._problem
 
     async def _fetch_together(self) -> None:
         """Fetch, or wait for the fetch that is under way; a caller that leaves doesn't end it for others."""
@@ -101,10 +108,11 @@ class RemoteKeys:
         except _FAILURES as error:
             self._failures += 1
             self._errors.labels(self._address.issuer).inc()
-            reason = f"{type(error).__name__}: {error}"
-            get_logger().warning("keys not fetched", issuer=self._address.issuer, reason=reason)
+            self._problem = f"{type(error).__name__}: {error}"
+            get_logger().warning("keys not fetched", issuer=self._address.issuer, reason=self._problem)
             return
         self._failures = 0
+        self._problem = None
         self._fetched = self._now()
         self._replace(keys)
 
