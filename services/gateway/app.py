@@ -10,6 +10,11 @@ from services.gateway.asking import Asker
 from services.gateway.audit.trail import Trail
 from services.gateway.authorization import PolicyFile
 from services.gateway.background import Background
+from services.gateway.cache.hinted import HintedCache
+from services.gateway.cache.reads import ReadCache
+from services.gateway.cache.response_cache import ResponseCache
+from services.gateway.cache.rules import Rules
+from services.gateway.cache.tools import ToolCache
 from services.gateway.config import GatewayConfig
 from services.gateway.config_auth import Auth
 from services.gateway.content.filtering import ContentFilter
@@ -22,6 +27,7 @@ from services.gateway.fleet_metrics import FleetCollector
 from services.gateway.forward import Forwarder
 from services.gateway.guard import Guard
 from services.gateway.issuers import Issuers
+from services.gateway.list_parts import PartReader
 from services.gateway.lists import Lists
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.names import Names, PlainNames, PrefixedNames
@@ -40,6 +46,7 @@ from services.gateway.web.router import Router
 from services.kit.asgi import Receive, Scope, Send, answer_lifespan
 from services.kit.conventions import MCP_PATH
 from services.kit.health import Health
+from services.kit.version import VERSION
 
 SERVICE: Final = "gateway"
 
@@ -69,6 +76,8 @@ class GatewayApp:
         if self._store is not None:
             health.add_check("redis", self._store.status, required=False)
         self._limiter = Limiter(config.limits, self._store, registry)
+        made_by = f"{VERSION} {config.names} {config.content.model_dump_json()}"
+        self._cache = ResponseCache(config.cache, self._store, registry, made_by)
         self._shedder = Shedder(config.overload, registry)
         self._tracer = tracer_for(config.tracing, SERVICE, self._metrics.lost_spans)
         self._background = Background()
@@ -100,9 +109,17 @@ class GatewayApp:
     async def _start(self) -> None:
         self._upstreams = Upstreams(self._config.upstream)
         names = names_of(self._config)
-        self._lists = Lists(self._fleet, self._upstreams, self._metrics, self._config, names, self._content)
-        forwarder = Forwarder(self._fleet, self._upstreams, self._metrics, names, self._lists, self._content)
         targets = Targets(names)
+        rules, hinted = Rules(self._config.cache), HintedCache(self._cache)
+        reader = PartReader(names, rules)
+        self._lists = Lists(
+            self._fleet, self._upstreams, self._metrics, self._config, reader, hinted, self._content
+        )
+        tools = ToolCache(self._cache, rules, self._lists.learn)
+        reads = ReadCache(hinted)
+        forwarder = Forwarder(
+            self._fleet, self._upstreams, self._metrics, names, self._lists, tools, reads, self._content
+        )
         permission = Permission(self._access, targets, self._metrics)
         levels = LogLevels()
         await self._durable.open()
@@ -134,6 +151,7 @@ class GatewayApp:
             self._background.keep("writing the audit stream", self._durable.audit.run)
         if self._store is not None:
             self._background.keep("watching redis", self._store.watch)
+            self._background.keep("following the caches of others", self._cache.run)
 
     def _admin_operations(self) -> list[Operation]:
         reloads = [] if self._policy is None else [reload.of_policy(self._policy)]

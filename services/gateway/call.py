@@ -48,8 +48,8 @@ class Call:
     """… and the name or URI there. Both for the log, as is …"""
     error: str | None = None
     """… why its tool failed, though there is a result, …"""
-    cached: bool = False
-    """… and whether that came from a cache."""
+    cached: str = ""
+    """… and where the answer was kept, if it was."""
 
 
 def tool_of(call: Call) -> str | None:

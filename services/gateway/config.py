@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from services.gateway.config_audit import Audit
 from services.gateway.config_auth import Auth, Authorization
+from services.gateway.config_cache import Cache
 from services.gateway.config_content import Content
 from services.gateway.config_parts import SERVICE_ACCOUNT, HttpUrl, Part, Seconds
 from services.gateway.config_tracing import Tracing
@@ -223,6 +224,7 @@ class GatewayConfig(BaseSettings):
     audit: Audit | None = None
     limits: Limits = Limits()
     overload: Overload = Overload()
+    cache: Cache = Cache()
     tracing: Tracing | None = None
     content: Content = Content()
     log_level: LogLevel = "info"

@@ -8,7 +8,8 @@ from services.gateway.access import CALL_SCOPE, READ_SCOPE
 from services.gateway.call import Call, Era
 from services.gateway.errors import METHOD_NOT_FOUND, RpcError
 from services.gateway.forward import Forwarder
-from services.gateway.lists import LISTS, Lists
+from services.gateway.list_parts import LISTS
+from services.gateway.lists import Lists
 from services.gateway.messages import RawObject
 from services.gateway.session import LogLevels
 

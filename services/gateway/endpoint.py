@@ -202,6 +202,7 @@ class McpEndpoint:
             era=record.era,
             server=record.server,
             name=record.target[:200],
+            cached=record.cached,
             status=record.status,
             outcome=record.error or "ok",
             duration_ms=round(seconds * 1000, 2),

@@ -20,6 +20,7 @@ from services.gateway.errors import (
 )
 from services.gateway.header_value import decode_value
 from services.gateway.messages import DECODE_ERRORS, RawObject, Request, decode_object, decode_text, raw
+from services.gateway.versions import SERVER_INFO_KEY
 from services.kit.version import VERSION
 
 STATELESS_VERSIONS: Final = ("2026-07-28",)
@@ -30,7 +31,6 @@ VERSION_KEY: Final = f"{META_PREFIX}protocolVersion"
 CAPABILITIES_KEY: Final = f"{META_PREFIX}clientCapabilities"
 LOG_LEVEL_KEY: Final = f"{META_PREFIX}logLevel"
 CLIENT_INFO_KEY: Final = f"{META_PREFIX}clientInfo"
-SERVER_INFO_KEY: Final = f"{META_PREFIX}serverInfo"
 
 NAMING_PARAMETER: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 """Which parameter `Mcp-Name` repeats."""

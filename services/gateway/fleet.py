@@ -1,11 +1,14 @@
 """The servers that are there now and the endpoints (replicas) of each."""
 
+import asyncio
 import itertools
 import time
 from collections.abc import Collection, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
+from services.gateway.cache.rules import Rule
 from services.gateway.config import Breaker as BreakerSettings
 from services.gateway.traffic.breaker import Breaker
 from services.gateway.traffic.pool import Pool
@@ -29,6 +32,8 @@ class Endpoint:
     resting_until: float = 0.0
     failures: int = 0
     """In a row."""
+    version: str | None = None
+    """What it says it is; empty where it says nothing, None while it wasn't asked."""
 
     @property
     def resting(self) -> bool:
@@ -64,10 +69,17 @@ class Server:
         self.name = name
         self.breaker = Breaker(name, breaker)
         self.retries = RetryBudget()
-        self.repeatable_tools: frozenset[str] = frozenset()
+        self.repeatable_tools: AbstractSet[str] = frozenset()
         """Those that its last list of tools calls read-only or idempotent."""
+        self.cache_rules: Mapping[str, Rule] | None = None
+        """What the server says of keeping its tools' results; None until this release listed them."""
         self.endpoints: dict[str, Endpoint] = {}
         self.pool = Pool(connections)
+        self.release: tuple[str, ...] = ()
+        """Tells the programs behind the name from those before and after them: the versions of all endpoints,
+        or where any says none, their addresses. Empty while nothing is known."""
+        self.settled = False
+        """Whether every endpoint has been asked for its version."""
 
     def pick(self, excluded: Collection[Endpoint] = ()) -> Endpoint | None:
         """The replica with the least requests in flight, in turn among equals; None when none is left."""
@@ -82,6 +94,23 @@ class Server:
     def set_endpoints(self, urls: Collection[str]) -> None:
         """Make `urls` the ready endpoints; those that stay keep their state."""
         self.endpoints = {url: self.endpoints.get(url) or Endpoint(url) for url in sorted(urls)}
+        self._set_release()
+
+    def learn(self, endpoint: Endpoint, version: str) -> None:
+        """Remember what an endpoint says it is; one that doesn't always say so keeps what it said."""
+        if version != endpoint.version and (version or endpoint.version is None):
+            endpoint.version = version
+            self._set_release()
+
+    def _set_release(self) -> None:
+        versions = {it.version for it in self.endpoints.values()}
+        self.settled = None not in versions
+        told = sorted(it for it in versions if it is not None)
+        release = tuple(self.endpoints) if "" in told else tuple(told)
+        if release != self.release:
+            get_logger().info("release changed", server=self.name, release=release, before=self.release)
+            self.release = release
+            self.cache_rules = None
 
 
 class Fleet:
@@ -91,10 +120,18 @@ class Fleet:
         self._connections = connections_per_server
         self._breaker = breaker
         self.servers: dict[str, Server] = {}
+        self.changed = asyncio.Event()
+        """Set whenever something was discovered; whoever waits for it clears it."""
 
     def get(self, name: str) -> Server | None:
         """The server of that name, if there is one."""
         return self.servers.get(name)
+
+    def learn(self, name: str, url: str, version: str) -> None:
+        """Remember what an endpoint of a server says it is, if both are still there."""
+        server = self.servers.get(name)
+        if server is not None and url in server.endpoints:
+            server.learn(server.endpoints[url], version)
 
     def replace(self, found: Mapping[str, Collection[str]]) -> None:
         """Make `found` (server name → URLs of its ready endpoints, maybe none) what is there."""
@@ -109,3 +146,4 @@ class Fleet:
         for name in self.servers.keys() - servers.keys():
             get_logger().info("server gone", server=name)
         self.servers = servers
+        self.changed.set()

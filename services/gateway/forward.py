@@ -1,17 +1,20 @@
 """Calls, gets, reads and completions: found by the name's prefix, passed to that server, and back."""
 
 from dataclasses import replace
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import msgspec
 
 from services.gateway.authorization import Kind
+from services.gateway.cache.reads import ReadCache
+from services.gateway.cache.tools import ToolCache
 from services.gateway.call import Call, Era
 from services.gateway.content.filtering import ContentFilter
-from services.gateway.errors import HEADER_MISMATCH, UpstreamError
+from services.gateway.errors import CONTENT_BLOCKED, HEADER_MISMATCH, RpcError, UpstreamError
 from services.gateway.fleet import Fleet, Server
 from services.gateway.lists import Lists
-from services.gateway.messages import DECODE_ERRORS, Incoming, RawObject, raw
+from services.gateway.messages import DECODE_ERRORS, Incoming, RawObject
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.mirrored import mirrored_headers
 from services.gateway.names import Names
@@ -37,10 +40,14 @@ class Forwarder:
         metrics: GatewayMetrics,
         names: Names,
         lists: Lists,
+        tools: ToolCache,
+        reads: ReadCache,
         content: ContentFilter,
     ) -> None:
         self._content = content
         self._fleet = fleet
+        self._tools = tools
+        self._reads = reads
         self._lists = lists
         self._names = names
         self._results = ResultQualifier(names)
@@ -49,18 +56,41 @@ class Forwarder:
         self._metrics = metrics
 
     async def forward(self, call: Call) -> RawObject:
-        """The server's result, its URIs qualified.
+        """The server's result, its URIs qualified, fresh or as it was kept.
 
         Raises:
             RpcError: the name is unknown, the server can't be asked, or it answered with an error.
         """
         server, target = self._find(call)
-        asked = question(call, {target.parameter: target.name}, name=target.name)
+        match call.method:
+            case "tools/call":
+                return await self._call_tool(call, server, target)
+            case "resources/read":
+                fetch = partial(self._fetch, call, server, target)
+                return await self._reads.answer(call, server, target.name, fetch)
+            case _:
+                return await self._fetch(call, server, target)
+
+    async def _fetch(
+        self,
+        call: Call,
+        server: Server,
+        target: Target,
+        arguments: msgspec.Raw | None = None,
+        *,
+        followed: bool = True,
+    ) -> RawObject:
+        """Ask the server; see `services.gateway.cache.tools.Fetch`."""
+        overrides: dict[str, Any] = {target.parameter: target.name}
+        if arguments is not None:
+            overrides["arguments"] = arguments
+        asked = question(call, overrides, name=target.name)
         rule = self._content.rules.of(target)
-        asked.on_event = self._content.events(asked.on_event, rule, server.name, target.qualified)
+        events = asked.on_event if followed else None
+        asked.on_event = self._content.events(events, rule, server.name, target.qualified)
         if call.method == "tools/call":
             asked.repeatable = target.name in server.repeatable_tools
-            reply = await self._call_tool(call, server, target.name, asked)
+            reply = await self._ask_tool(call, server, target.name, asked)
         else:
             reply = await self._upstreams.ask(server, asked)
         result = await self._content.result(reply, rule, server.name, target.qualified)
@@ -70,9 +100,6 @@ class Forwarder:
             raise UpstreamError(
                 server.name, ErrorType.BAD_RESPONSE, "answered with a result that isn't of its method's shape"
             ) from None
-        if call.method == "resources/read":
-            result.setdefault("ttlMs", raw(0))
-            result.setdefault("cacheScope", raw("private"))
         return result
 
     async def complete(self, call: Call) -> RawObject:
@@ -97,24 +124,26 @@ class Forwarder:
         call.server, call.target = server.name, target.name
         return server, target
 
-    async def _call_tool(self, call: Call, server: Server, tool: str, asked: Question) -> Incoming:
-        qualified = self._names.qualify(server.name, tool)
-        known = self._metrics.known_tools
+    async def _call_tool(self, call: Call, server: Server, target: Target) -> RawObject:
+        tool, qualified, known = target.name, target.qualified, self._metrics.known_tools
         with self._metrics.tools.call(server.name, known.label(qualified, tool)) as measured:
             try:
-                reply = await self._ask_tool(call, server, tool, asked)
+                fetch = partial(self._fetch, call, server, target)
+                result = await self._tools.answer(call, server, tool, qualified, fetch)
             except UpstreamError as error:
                 measured.failed(error.kind)
                 raise
-            if not isinstance(reply.result, dict):
-                measured.failed(ErrorType.PROTOCOL)
-            elif bytes(reply.result.get("isError", b"")) == b"true":
+            except RpcError as error:
+                blocked = error.code == CONTENT_BLOCKED
+                measured.failed(ErrorType.BLOCKED if blocked else ErrorType.PROTOCOL)
+                raise
+            if bytes(result.get("isError", b"")) == b"true":
                 measured.failed(ErrorType.TOOL)
                 call.error = ErrorType.TOOL
             else:
                 known.admit(qualified)
                 measured.tool = tool
-        return reply
+        return result
 
     async def _ask_tool(self, call: Call, server: Server, tool: str, asked: Question) -> Incoming:
         reply = await self._upstreams.ask(server, asked)

@@ -1,21 +1,22 @@
 """The lists of all servers as one: asked in parallel within a deadline, qualified, in a fixed order."""
 
 import asyncio
-import contextlib
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 import msgspec
 
 from services.gateway.authorization import Kind
+from services.gateway.cache import metrics as cached
+from services.gateway.cache.hinted import HintedCache, Told
 from services.gateway.call import Call
 from services.gateway.config import GatewayConfig
 from services.gateway.content.filtering import ContentFilter
 from services.gateway.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError, UpstreamError
 from services.gateway.fleet import Fleet, Server
-from services.gateway.messages import DECODE_ERRORS, RawObject, decode_objects, decode_text, raw
+from services.gateway.list_parts import LISTS, ListKind, Part, PartReader
+from services.gateway.messages import DECODE_ERRORS, RawObject, raw
 from services.gateway.metrics import GatewayMetrics
-from services.gateway.names import Names
 from services.gateway.questions import question
 from services.gateway.upstream import Upstreams
 from services.kit.conventions import MISSING_SERVERS_META
@@ -25,37 +26,8 @@ from services.kit.metrics import ErrorType
 MAX_PAGES: Final = 100
 """A server whose list has more pages than this is treated as broken."""
 
-
-@dataclass(frozen=True, slots=True)
-class ListKind:
-    """How one list method names its items."""
-
-    items: str
-    key: str
-    """The item's field that is its identity and gets the server's name."""
-    kind: Kind
-
-
-LISTS: Final = {
-    "tools/list": ListKind("tools", "name", Kind.TOOL),
-    "prompts/list": ListKind("prompts", "name", Kind.PROMPT),
-    "resources/list": ListKind("resources", "uri", Kind.RESOURCE),
-    "resources/templates/list": ListKind("resourceTemplates", "uriTemplate", Kind.RESOURCE),
-}
-
-
-@dataclass(slots=True)
-class Part:
-    """One server's part of a list."""
-
-    items: dict[str, RawObject] = field(default_factory=dict[str, RawObject])
-    """By qualified identity."""
-    ttl_ms: int | None = None
-    """The shortest of its pages; None until there is one."""
-    public: bool = True
-    repeatable: set[str] = field(default_factory=set[str])
-    """Tools, by the server's own names, that may be called again when it is unknown if they ran."""
-    problem: str | None = None
+_NOT_OF_THE_LIST: Final = frozenset({"_meta", "cursor"})
+"""Parameters that don't say what a list is of."""
 
 
 class Lists:
@@ -67,14 +39,17 @@ class Lists:
         upstreams: Upstreams,
         metrics: GatewayMetrics,
         config: GatewayConfig,
-        names: Names,
+        reader: PartReader,
+        kept: HintedCache,
         content: ContentFilter,
     ) -> None:
         self._content = content
         self._fleet = fleet
         self._upstreams = upstreams
+        self._reader = reader
+        self._kept = kept
         self._metrics = metrics
-        self._names = names
+        self._names = reader.names
         self._seconds = config.upstream.list_seconds
         self._max_ttl_ms = config.lists.max_ttl_ms
 
@@ -91,7 +66,7 @@ class Lists:
         parts = await asyncio.gather(*(self._part(server, call, kind) for server in servers))
         items: dict[str, RawObject] = {}
         missing: dict[str, str] = {}
-        for server, part in zip(servers, parts, strict=True):
+        for server, (part, _) in zip(servers, parts, strict=True):
             items |= self._visible(call, kind, server.name, part)
             if part.problem is not None:
                 missing[server.name] = part.problem
@@ -104,22 +79,28 @@ class Lists:
     async def schema_of(self, server: Server, tool: str, call: Call) -> msgspec.Raw | None:
         """The input schema that a server lists for its tool, asked for on behalf of `call`."""
         listing = replace(call, method="tools/list", params={}, on_event=None)
-        part = await self._part(server, listing, LISTS["tools/list"])
+        part, _ = await self._part(server, listing, LISTS["tools/list"])
         item = part.items.get(self._names.qualify(server.name, tool), {})
         return item.get("inputSchema")
+
+    async def learn(self, server: Server, call: Call) -> None:
+        """Have a server list its tools on behalf of `call`, so that it is known what it says of them."""
+        await self.schema_of(server, "", call)
+        if server.cache_rules is None:
+            server.cache_rules = {}  # it can't tell now; its next list will
 
     def _result(
         self,
         kind: ListKind,
         items: dict[str, RawObject],
-        parts: list[Part],
+        parts: list[tuple[Part, int]],
         missing: dict[str, str],
         *,
         same_for_all: bool,
     ) -> RawObject:
         # An incomplete list must not be kept: the missing server may be back at once.
-        ttl = 0 if missing else min((part.ttl_ms or 0 for part in parts), default=0)
-        public = same_for_all and not missing and all(part.public for part in parts)
+        ttl = 0 if missing else min((ttl_ms for _, ttl_ms in parts), default=0)
+        public = same_for_all and not missing and all(part.public for part, _ in parts)
         result = {
             kind.items: raw([items[name] for name in sorted(items)]),
             "ttlMs": raw(min(ttl, self._max_ttl_ms)),
@@ -129,7 +110,26 @@ class Lists:
             result["_meta"] = raw({MISSING_SERVERS_META: missing})
         return result
 
-    async def _part(self, server: Server, call: Call, kind: ListKind) -> Part:
+    async def _part(self, server: Server, call: Call, kind: ListKind) -> tuple[Part, int]:
+        """A server's part, and for how many milliseconds it is fresh."""
+
+        async def ask() -> Told[Part]:
+            part = await self._ask(server, call, kind)
+            ttl_ms = 0 if part.problem else part.ttl_ms or 0
+            return Told(part, ttl_ms, part.public, self._reader.write, failed=part.problem is not None)
+
+        def read(blob: bytes) -> Part:
+            return self._reader.read(blob, server.name, kind)
+
+        asked = [item for item in sorted(call.params.items()) if item[0] not in _NOT_OF_THE_LIST]
+        found = await self._kept.obtain(cached.Kind.LISTS, call, server, asked, ask, read)
+        part = found.value
+        if call.method == "tools/list" and part.problem is None:
+            server.repeatable_tools = part.repeatable
+            server.cache_rules = part.cache_rules
+        return part, int(found.seconds_left * 1000) if found.seconds_left else part.ttl_ms or 0
+
+    async def _ask(self, server: Server, call: Call, kind: ListKind) -> Part:
         part = Part()
         try:
             async with asyncio.timeout(self._seconds):
@@ -137,12 +137,13 @@ class Lists:
         except TimeoutError:
             part.problem = f"no answer within {self._seconds:g} s"
         except RpcError as error:
-            # A server without prompts (say) isn't missing from the list of prompts.
-            part.problem = None if error.code == METHOD_NOT_FOUND else error.message
+            if error.code == METHOD_NOT_FOUND:
+                # A server without prompts (say) isn't missing from the list of prompts.
+                part.ttl_ms = self._max_ttl_ms
+            else:
+                part.problem = error.message
         except (KeyError, *DECODE_ERRORS):
             part.problem = "answered with a list that isn't one"
-        if call.method == "tools/list" and part.problem is None:
-            server.repeatable_tools = frozenset(part.repeatable)
         if part.problem is not None:
             part.items = {}
             get_logger().warning(
@@ -165,7 +166,7 @@ class Lists:
             assert isinstance(reply.result, dict)  # noqa: S101 - what isn't an error is a result
             page = reply.result
             page[kind.items] = await self._content.listed(page[kind.items], server.name)
-            self._add_page(part, server.name, page, kind)
+            self._reader.add_page(part, server.name, page, kind)
             cursor = reply.result.get("nextCursor")
             if cursor is None or bytes(cursor) == b"null":
                 return
@@ -184,41 +185,3 @@ class Lists:
             for qualified, item in part.items.items()
             if call.view.decide(kind.kind, server, split(qualified)[1]).allowed
         }
-
-    def _add_page(self, part: Part, server: str, page: RawObject, kind: ListKind) -> None:
-        qualify = self._names.qualify_uri if kind.kind is Kind.RESOURCE else self._names.qualify
-        for item in decode_objects(page[kind.items]):
-            identity = decode_text(item[kind.key])
-            qualified = qualify(server, identity)
-            item[kind.key] = raw(qualified)
-            part.items.setdefault(qualified, item)
-            if kind.kind is Kind.TOOL and _is_repeatable(item):
-                part.repeatable.add(identity)
-        ttl = _ttl_ms(page)
-        part.ttl_ms = ttl if part.ttl_ms is None else min(part.ttl_ms, ttl)
-        part.public = part.public and bytes(page.get("cacheScope", b"")) == b'"public"'
-
-
-class _Hints(msgspec.Struct):
-    """What a tool's `annotations` say of repeating it."""
-
-    read_only: bool = msgspec.field(default=False, name="readOnlyHint")
-    idempotent: bool = msgspec.field(default=False, name="idempotentHint")
-
-
-_hints: Final = msgspec.json.Decoder(_Hints)
-
-
-def _is_repeatable(tool: RawObject) -> bool:
-    """Whether its server says that calling it twice is no worse than once."""
-    try:
-        hints = _hints.decode(tool.get("annotations", b"{}"))
-    except DECODE_ERRORS:
-        return False
-    return hints.read_only or hints.idempotent
-
-
-def _ttl_ms(page: RawObject) -> int:
-    with contextlib.suppress(*DECODE_ERRORS):
-        return max(0, msgspec.json.decode(page.get("ttlMs", msgspec.Raw(b"0")), type=int))
-    return 0

@@ -34,7 +34,7 @@ def question(
         name: value for `Mcp-Name`.
         without: parameters that aren't passed on.
     """
-    params: dict[str, Any] = {**call.params, **overrides, "_meta": _meta(call)}
+    params: dict[str, Any] = {**call.params, **overrides, "_meta": meta_for(call)}
     for key in without:
         params.pop(key, None)
     body = encode({"jsonrpc": "2.0", "id": call.id, "method": call.method, "params": params})
@@ -49,7 +49,7 @@ def question(
     )
 
 
-def _meta(call: Call) -> dict[str, msgspec.Raw]:
+def meta_for(call: Call) -> dict[str, msgspec.Raw]:
     """The caller's own `_meta` (trace context, progress token …), with this hop's own keys replaced.
 
     What the caller can do (elicitation …) is passed on, since a server's request for input reaches it

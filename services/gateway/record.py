@@ -69,6 +69,11 @@ class Record:
         """The name or URI there."""
         return "" if self.call is None else self.call.target
 
+    @property
+    def cached(self) -> str:
+        """Where the answer was kept, if it was."""
+        return "" if self.call is None else self.call.cached
+
     def refused(self, refusal: HttpRefusal) -> None:
         """It isn't let in."""
         self.error = self.error_type = refusal.reason

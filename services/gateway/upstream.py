@@ -22,6 +22,7 @@ from services.gateway.traffic.breaker import Permit
 from services.gateway.traffic.retries import pause
 from services.gateway.upstream_headers import JSON_TYPE, PROTOCOL_VERSION, STREAM_TYPE
 from services.gateway.upstream_question import Question
+from services.gateway.versions import version_of
 from services.kit.logs import get_logger
 from services.kit.metrics import ErrorType
 
@@ -171,6 +172,8 @@ class Upstreams:
             raise
         else:
             endpoint.answered()
+            if isinstance(reply.result, dict) and (version := version_of(reply.result)):
+                server.learn(endpoint, version)
             return reply
         finally:
             endpoint.in_flight -= 1

@@ -43,6 +43,8 @@ class ErrorType(StrEnum):
     """No server process could be reached."""
     BAD_RESPONSE = "bad_response"
     """The server answered with something that isn't MCP."""
+    BLOCKED = "blocked"
+    """The tool ran, but its result must not reach the caller."""
     CANCELLED = "cancelled"
     """The caller went away."""
     INTERNAL = "internal"

@@ -85,7 +85,7 @@ class Trail:
             target=clean(target) or None,
             arguments_sha256=None if arguments is None else digest(arguments),
             duration_ms=round(record.seconds * 1000, 3),
-            cached=call is not None and call.cached,
+            cached=bool(record.cached),
         )
 
     def _named(self, call: Call) -> tuple[str, str]:

@@ -39,6 +39,11 @@ class View(Protocol):
         """Whether others may see something else."""
         ...
 
+    @property
+    def groups(self) -> frozenset[str]:
+        """The policy's groups that the caller is in."""
+        ...
+
     def decide(self, kind: Kind, server: str, name: str) -> Decision:
         """About a tool, resource or prompt by the name that its server gives it."""
         ...
@@ -52,6 +57,7 @@ class Unrestricted:
     """The view where no policy is configured."""
 
     restricted = False
+    groups: frozenset[str] = frozenset()
 
     def decide(self, kind: Kind, server: str, name: str) -> Decision:  # noqa: ARG002 - see View
         """Everything is there."""
@@ -83,8 +89,11 @@ class RuleView:
 
     restricted = True
 
-    def __init__(self, rules: Iterable[_Rule], scopes: frozenset[str]) -> None:
+    def __init__(
+        self, rules: Iterable[_Rule], scopes: frozenset[str], groups: frozenset[str] = frozenset()
+    ) -> None:
         rules = tuple(rules)
+        self.groups = groups
         self._allow = tuple(rule for rule in rules if rule.source.effect == "allow")
         self._deny = tuple(rule for rule in rules if rule.source.effect == "deny")
         self._scopes = scopes
@@ -153,7 +162,7 @@ class Rulebook:
         if view is None:
             concerned = groups | {EVERYBODY}
             rules = [rule for rule in self._rules if not concerned.isdisjoint(rule.source.groups)]
-            view = RuleView(rules, scopes)
+            view = RuleView(rules, scopes, groups)
             _remember(self._views, (groups, scopes), view, MAX_VIEWS)
         return view
 

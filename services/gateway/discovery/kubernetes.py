@@ -23,6 +23,7 @@ from services.gateway.discovery.endpoint_slices import (
     WatchEvent,
     fleet_of,
 )
+from services.gateway.discovery.introduction import Introductions
 from services.gateway.fleet import Fleet
 from services.kit.conventions import SERVER_LABEL
 from services.kit.logs import get_logger
@@ -55,6 +56,7 @@ class KubernetesDiscovery:
         self._slices: dict[str, EndpointSlice] = {}
         self._version: str | None = None
         self._synced = False
+        self._introductions = Introductions(fleet)
         base = settings.api_url or in_cluster_url()
         self._url = f"{base}/apis/discovery.k8s.io/v1/namespaces/{settings.namespace}/endpointslices"
 
@@ -63,7 +65,12 @@ class KubernetesDiscovery:
         return None if self._synced else "the Kubernetes API hasn't answered yet"
 
     async def run(self) -> None:
-        """List and watch until cancelled."""
+        """List and watch, and ask what is new for its version, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow())
+            tasks.create_task(self._introductions.run())
+
+    async def _follow(self) -> None:
         failures = 0
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=SILENCE_SECONDS)
         connector = aiohttp.TCPConnector(ssl=self._tls())

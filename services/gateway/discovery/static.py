@@ -1,7 +1,6 @@
 """Servers that are named by hand: each replica is asked regularly whether it is there."""
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -9,20 +8,14 @@ import aiohttp
 from prometheus_client import Counter
 
 from services.gateway.config import StaticServer, Upstream
-from services.gateway.eras import CAPABILITIES_KEY, CLIENT_INFO_KEY, IMPLEMENTATION, VERSION_KEY
+from services.gateway.discovery.introduction import NotThereError, introduce
 from services.gateway.fleet import Fleet
-from services.gateway.messages import encode
-from services.gateway.upstream_headers import PROTOCOL_VERSION, upstream_headers
 from services.kit.logs import get_logger
 
 FAILURES_TO_LEAVE: Final = 2
 """Probes in a row that a replica must fail before it gets no more requests."""
 
 AWAY_PROBE_SECONDS: Final = 1.0
-
-_METHOD: Final = "server/discover"
-_META: Final = {VERSION_KEY: PROTOCOL_VERSION, CLIENT_INFO_KEY: IMPLEMENTATION, CAPABILITIES_KEY: {}}
-_PROBE: Final = encode({"jsonrpc": "2.0", "id": 0, "method": _METHOD, "params": {"_meta": _META}})
 
 
 class StaticDiscovery:
@@ -36,6 +29,8 @@ class StaticDiscovery:
         self._fleet = fleet
         self._errors = errors
         self._failures: dict[str, int] = {}
+        self._versions: dict[str, str] = {}
+        """What each replica said last."""
         self._synced = False
 
     def problem(self) -> str | None:
@@ -49,11 +44,16 @@ class StaticDiscovery:
             while True:
                 urls = [url for server in self._servers for url in server.urls]
                 await asyncio.gather(*(self._probe(session, url) for url in urls))
-                self._fleet.replace(
-                    {it.name: [url for url in it.urls if self._ready(url)] for it in self._servers}
-                )
+                self._publish()
                 self._synced = True
                 await asyncio.sleep(self._pause(urls))
+
+    def _publish(self) -> None:
+        self._fleet.replace({it.name: [url for url in it.urls if self._ready(url)] for it in self._servers})
+        for server in self._servers:
+            for url in server.urls:
+                if url in self._versions:
+                    self._fleet.learn(server.name, url, self._versions[url])
 
     def _pause(self, urls: Sequence[str]) -> float:
         """Until the next round; shorter while a replica is away, so that it is back soon after it is back."""
@@ -64,19 +64,12 @@ class StaticDiscovery:
         return self._failures[url] < FAILURES_TO_LEAVE
 
     async def _probe(self, session: aiohttp.ClientSession, url: str) -> None:
-        """Any answer in JSON means that the replica is there; a server that is overloaded says 5xx."""
-        problem = "no JSON answer"
-        with contextlib.suppress(TimeoutError):
-            try:
-                headers = upstream_headers(_METHOD, None, {})
-                async with session.post(url, data=_PROBE, headers=headers, allow_redirects=False) as response:
-                    if response.status < 500 and response.content_type == "application/json":  # noqa: PLR2004
-                        problem = ""
-                    else:
-                        problem = f"HTTP {response.status} {response.content_type}"
-            except (aiohttp.ClientError, OSError) as error:
-                problem = f"{type(error).__name__}: {error}"
-        self._note(url, problem)
+        try:
+            self._versions[url] = await introduce(session, url)
+        except NotThereError as error:
+            self._note(url, str(error))
+        else:
+            self._note(url, "")
 
     def _note(self, url: str, problem: str) -> None:
         if not problem:

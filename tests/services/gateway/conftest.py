@@ -21,6 +21,8 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.services.gateway.caching import Counting, Start
+
 REPOSITORY = Path(__file__).parents[3]
 PROGRAMS = Path(__file__).parent / "programs"
 ISSUER = "https://issuer.test"
@@ -340,3 +342,23 @@ def guarded(shared: Launcher, alpha: str, odd: str, tokens: Tokens) -> Gateway:
     """Lets in who has a token."""
     servers = [{"name": "alpha", "urls": [alpha]}, {"name": "odd", "urls": [odd]}]
     return shared.gateway({"auth": tokens.auth, "servers": servers, "upstream": {"list_seconds": 20}})
+
+
+@pytest.fixture
+def counting(launcher: Launcher) -> Counting:
+    return Counting(f"http://127.0.0.1:{launcher.program('counting_server')}")
+
+
+@pytest.fixture
+def start(launcher: Launcher, counting: Counting) -> Start:
+    """A gateway in front of `counting`, that notices its changes soon."""
+
+    def begin(*rules: dict[str, Any], cache: dict[str, Any] | None = None, **config: Any) -> Gateway:
+        servers = [{"name": "counting", "urls": [f"{counting.url}/mcp"]}]
+        upstream = {"list_seconds": 20, "probe_seconds": 0.3, **config.pop("upstream", {})}
+        kept = {"tools": list(rules), **(cache or {})}
+        return launcher.gateway(
+            {"auth": "none", "servers": servers, "upstream": upstream, "cache": kept, **config}
+        )
+
+    return begin

@@ -1,0 +1,1 @@
+"""Keeps answers of servers: results of tools by rule, lists and resources as their servers say."""
