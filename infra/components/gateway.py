@@ -22,8 +22,10 @@ from infra.errors import PlatformError
 from infra.hashing import config_hash
 from infra.labels import labels
 from infra.naming import GATEWAY_POLICY, ISSUER_KEYS, TOKEN_ISSUER, Stack, dev_issuer
+from infra.quantities import size_bytes
 from infra.settings import workloads as settings
 from infra.settings.groups import DEV_ISSUER_NAME, Auth, Tracing
+from infra.settings.traffic import ResponseCache
 from services.kit.conventions import MCP_PORT, OPS_PORT
 
 CONFIG_PATH: Final = "/etc/mcp-gateway"
@@ -102,6 +104,7 @@ def build_config(args: GatewayArgs) -> dict[str, Any]:
         "limits": gateway.limits.model_dump(mode="json"),
         "content": gateway.content.model_dump(mode="json", exclude_none=True),
         **({"tracing": tracing.model_dump(mode="json", exclude={"cidrs"})} if tracing else {}),
+        "cache": build_cache(gateway.cache),
         "log_level": gateway.log_level,
     }
 
@@ -117,6 +120,15 @@ def _kept(args: GatewayArgs) -> dict[str, Any]:
 
 def _uses_postgres(args: GatewayArgs) -> bool:
     return args.settings.audit.sink == "postgres"
+
+
+def build_cache(cache: ResponseCache) -> dict[str, Any]:
+    """The response cache in the gateway's configuration, where sizes are bytes."""
+    return {
+        **cache.model_dump(mode="json", exclude={"memory", "max_entry"}),
+        "memory_bytes": size_bytes(cache.memory),
+        "max_entry_bytes": size_bytes(cache.max_entry),
+    }
 
 
 def read_policy(gateway: settings.Gateway) -> dict[str, str]:

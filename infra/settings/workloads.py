@@ -25,6 +25,7 @@ from infra.settings.fields import (
     Url,
     reject,
 )
+from infra.settings.traffic import RateLimits, ResponseCache
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -154,33 +155,6 @@ class SharedVolume(Volume):
     """Access mode ReadWriteMany; needs a storage class that has it, such as one of EFS or NFS."""
 
 
-class Rate(Group):
-    """So many requests a second in the long run, and so many at once after a pause."""
-
-    per_second: float = Field(gt=0, le=1_000_000)
-    burst: int = Field(ge=1, le=1_000_000)
-
-
-class ToolRate(Rate):
-    """Of each tool whose name matches."""
-
-    match: Text
-    """The tool's name as clients see it; `*` stands for anything."""
-
-
-class RateLimits(Group):
-    """How many requests the gateway lets in, all replicas together; each limit that is set counts."""
-
-    gateway: Rate | None = None
-    """All requests."""
-    principal: Rate | None = None
-    """Those of each caller."""
-    tools: tuple[ToolRate, ...] = ()
-    """Calls of each tool; of several that match, the first counts."""
-    without_redis: Literal["local", "open", "closed"] = "local"
-    """While Redis is away: each replica counts for itself, or lets in everything, or nothing."""
-
-
 class Gateway(Scaled):
     """The one front door of MCP clients."""
 
@@ -202,8 +176,16 @@ class Gateway(Scaled):
     limits: RateLimits = RateLimits()
     content: Content = Content()
     audit: Audit = Audit()
+    cache: ResponseCache = ResponseCache()
     log_level: LogLevel = "info"
     resources: Resources = Resources()
+
+    @model_validator(mode="after")
+    def _cache_leaves_room(self) -> Gateway:
+        memory, most = self.cache.memory, self.resources.limits.memory
+        if 2 * size_bytes(memory) > size_bytes(most):
+            reject("cache.memory", f"must not be more than half of resources.limits.memory, {most}", memory)
+        return self
 
     @model_validator(mode="after")
     def _exposed_one_way(self) -> Gateway:

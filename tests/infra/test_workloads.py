@@ -247,6 +247,23 @@ def test_the_gateway_has_redis_and_the_limits_of_the_stack(
     assert f"{mount['mountPath']}/password" == str(config.redis.password_file)
 
 
+def test_the_gateway_keeps_what_the_stack_says(configure: Configure, stack: Stack) -> None:
+    rule = {"match": "weather__*", "ttl_seconds": 60, "scope": "public"}
+    cache = {
+        "tools": [rule],
+        "trusted_servers": ["news"],
+        "memory": "32Mi",
+        "max_entry": "64Ki",
+        "redis": False,
+    }
+    settings = configure(gateway={"cache": cache})
+    config = GatewayConfig(**gateway.build_config(gateway_args(stack, settings))).cache
+    (tool,) = config.tools
+    assert (tool.match, tool.ttl_seconds, tool.scope) == ("weather__*", 60, "public")
+    assert (config.trusted_servers, config.max_ttl_seconds, config.redis) == (("news",), 300, False)
+    assert (config.memory_bytes, config.max_entry_bytes) == (32 * 2**20, 64 * 2**10)
+
+
 def test_every_key_file_that_the_gateways_configuration_names_is_mounted(
     plain: Plain, configure: Configure, stack: Stack
 ) -> None:

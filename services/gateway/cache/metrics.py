@@ -37,19 +37,19 @@ class CacheMetrics:
         )
         self.hits = Counter(
             "mcp_cache_hits_total",
-            "Such requests that were answered with what was kept, in the process (l1) or in Redis (l2).",
+            "Requests that were answered with what was kept, in the process (l1) or in Redis (l2).",
             ["cache", "level", "server"],
             registry=registry,
         )
         self.joined = Counter(
             "mcp_cache_joined_total",
-            "Such requests that waited for the answer to another one.",
+            "Requests for what may be kept that waited for the answer to another one.",
             ["cache", "server"],
             registry=registry,
         )
         self.evictions = Counter(
             "mcp_cache_evictions_total",
-            "Entries that left the process's memory: expired, purged, or to make room (memory).",
+            "Kept answers that left the process: expired, purged, or to make room (memory).",
             ["reason"],
             registry=registry,
         )
@@ -67,5 +67,11 @@ class MemoryCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """How much is kept."""
-        yield GaugeMetricFamily("mcp_cache_entries", "Entries in the process.", value=len(self._memory))
-        yield GaugeMetricFamily("mcp_cache_bytes", "Memory that they take, about.", value=self._memory.bytes)
+        yield GaugeMetricFamily(
+            "mcp_cache_entries", "Answers that are kept in the process.", value=len(self._memory)
+        )
+        yield GaugeMetricFamily(
+            "mcp_cache_bytes",
+            "Memory that kept answers take in the process, about.",
+            value=self._memory.bytes,
+        )
