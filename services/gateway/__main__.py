@@ -14,10 +14,12 @@ from services.gateway.config import ENV_PREFIX, GatewayConfig
 from services.gateway.config_auth import Auth
 from services.gateway.config_file import ConfigError, load_config
 from services.gateway.discovery import DiscoveryError
+from services.gateway.pinning.lock_file import read_approved
 from services.kit.health import Health
 from services.kit.logs import configure_logging
 from services.kit.metrics import new_registry
 from services.kit.ops import ops_app
+from services.kit.pins import LockError, PinKeyError
 from services.kit.serving import ServeError, serve
 from services.kit.settings import ServiceSettings
 from services.kit.tokens import KeyFileError
@@ -41,14 +43,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ConfigError, DiscoveryError, KeyFileError, PolicyError, ServeError) as error:
         print(f"mcp-gateway: {error}", file=sys.stderr)
         raise SystemExit(USAGE_ERROR) from None
+    except (LockError, PinKeyError) as error:
+        print(f"mcp-gateway: pinning: {error}", file=sys.stderr)
+        raise SystemExit(USAGE_ERROR) from None
 
 
 def check(config: GatewayConfig) -> None:
     """Read what the configuration refers to, too.
 
     Raises:
+        LockError: the tool lock can't be used.
+        PinKeyError: a key that signs it can't be used.
         PolicyError: the policy can't be used.
     """
+    if config.pinning is not None:
+        read_approved(config.pinning)
     if config.authorization is not None:
         auth = config.auth if isinstance(config.auth, Auth) else None
         load_policy(config.authorization.policy_file, trust_of(auth))
@@ -60,6 +69,8 @@ def run(config: GatewayConfig) -> None:
     Raises:
         DiscoveryError: discovery can't begin here.
         KeyFileError: an issuer's key can't be used.
+        LockError: the tool lock can't be used.
+        PinKeyError: a key that signs it can't be used.
         PolicyError: the policy can't be used.
         ServeError: an address can't be listened on.
     """

@@ -27,11 +27,13 @@ from services.gateway.fleet_metrics import FleetCollector
 from services.gateway.forward import Forwarder
 from services.gateway.guard import Guard
 from services.gateway.issuers import Issuers
+from services.gateway.list_pages import ListPages
 from services.gateway.list_parts import PartReader
 from services.gateway.lists import Lists
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.names import Names, PlainNames, PrefixedNames
 from services.gateway.permission import Permission
+from services.gateway.pinning.assembly import PinBoard
 from services.gateway.session import LogLevels
 from services.gateway.targets import Targets
 from services.gateway.tracing import tracer_for
@@ -40,7 +42,7 @@ from services.gateway.traffic.shared_store import SharedStore
 from services.gateway.traffic.shedding import Shedder
 from services.gateway.upstream import Upstreams
 from services.gateway.web import reading
-from services.gateway.web.admin import breakers, limits, reload, servers
+from services.gateway.web.admin import breakers, limits, pins, reload, servers
 from services.gateway.web.operation import Operation
 from services.gateway.web.router import Router
 from services.kit.asgi import Receive, Scope, Send, answer_lifespan
@@ -60,6 +62,8 @@ class GatewayApp:
         Raises:
             DiscoveryError: discovery can't begin here.
             KeyFileError: an issuer's key can't be used.
+            LockError: the tool lock can't be used.
+            PinKeyError: a key that signs it can't be used.
             PolicyError: the policy can't be used.
         """
         self._config = config
@@ -83,6 +87,7 @@ class GatewayApp:
         self._background = Background()
         self._durable = Durable(config, health, registry)
         self._content = ContentFilter(config.content, registry)
+        self._pins = PinBoard(config.pinning, self._metrics, registry)
         self._discovery: Discovery = discovery_for(config, self._fleet, self._metrics)
         health.add_check("discovery", self._discovery.problem)
 
@@ -109,16 +114,25 @@ class GatewayApp:
     async def _start(self) -> None:
         self._upstreams = Upstreams(self._config.upstream)
         names = names_of(self._config)
+        seconds = self._config.upstream.list_seconds
+        list_pages = ListPages(self._upstreams, self._content, seconds)
+        self._pins.start(self._fleet, list_pages, names, seconds, self._background)
         targets = Targets(names)
         rules, hinted = Rules(self._config.cache), HintedCache(self._cache)
         reader = PartReader(names, rules)
-        self._lists = Lists(
-            self._fleet, self._upstreams, self._metrics, self._config, reader, hinted, self._content
-        )
+        self._lists = Lists(self._fleet, list_pages, self._metrics, self._config, reader, hinted, self._pins)
         tools = ToolCache(self._cache, rules, self._lists.learn)
         reads = ReadCache(hinted)
         forwarder = Forwarder(
-            self._fleet, self._upstreams, self._metrics, names, self._lists, tools, reads, self._content
+            self._fleet,
+            self._upstreams,
+            self._metrics,
+            names,
+            self._lists,
+            tools,
+            reads,
+            self._content,
+            self._pins,
         )
         permission = Permission(self._access, targets, self._metrics)
         levels = LogLevels()
@@ -161,11 +175,13 @@ class GatewayApp:
             *servers.operations(self._fleet),
             *breakers.operations(self._fleet),
             *limits.operations(self._config.limits, self._limiter, self._store),
-            *reload.operations(reloads),
+            *pins.operations(self._pins),
+            *reload.operations([*reloads, reload.of_lock(self._pins)]),
         ]
 
     async def _stop(self) -> None:
         await self._background.stop()
+        await self._pins.stop()
         await self._upstreams.close()
         await self._durable.close()
         if self._store is not None:

@@ -23,6 +23,7 @@ from services.gateway.config_auth import Auth, Authorization
 from services.gateway.config_cache import Cache
 from services.gateway.config_content import Content
 from services.gateway.config_parts import SERVICE_ACCOUNT, HttpUrl, Part, Seconds
+from services.gateway.config_pinning import Pinning
 from services.gateway.config_tracing import Tracing
 from services.gateway.names import SERVER_NAME_RULE, is_server_name
 from services.kit.conventions import DRAIN_SECONDS, MCP_PORT, OPS_PORT
@@ -227,6 +228,7 @@ class GatewayConfig(BaseSettings):
     cache: Cache = Cache()
     tracing: Tracing | None = None
     content: Content = Content()
+    pinning: Pinning | None = None
     log_level: LogLevel = "info"
     drain_seconds: Annotated[int, Field(ge=0, le=3600)] = DRAIN_SECONDS
 

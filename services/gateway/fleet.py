@@ -34,6 +34,8 @@ class Endpoint:
     """In a row."""
     version: str | None = None
     """What it says it is; empty where it says nothing, None while it wasn't asked."""
+    trusted: bool = True
+    """False while it can't be told whether its tools are those that were approved."""
 
     @property
     def resting(self) -> bool:
@@ -81,10 +83,12 @@ class Server:
         self.settled = False
         """Whether every endpoint has been asked for its version."""
 
-    def pick(self, excluded: Collection[Endpoint] = ()) -> Endpoint | None:
+    def pick(self, excluded: Collection[Endpoint] = (), *, only: Endpoint | None = None) -> Endpoint | None:
         """The replica with the least requests in flight, in turn among equals; None when none is left."""
+        if only is not None:
+            return None if only in excluded else only
         now = time.monotonic()
-        candidates = [endpoint for endpoint in self.endpoints.values() if endpoint not in excluded]
+        candidates = [it for it in self.endpoints.values() if it.trusted and it not in excluded]
         if not candidates:
             return None
         best = min(candidates, key=lambda it: (it.resting_until > now, it.in_flight, it.last_turn))

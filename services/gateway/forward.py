@@ -18,6 +18,7 @@ from services.gateway.messages import DECODE_ERRORS, Incoming, RawObject
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.mirrored import mirrored_headers
 from services.gateway.names import Names
+from services.gateway.pinning.assembly import PinBoard
 from services.gateway.questions import question
 from services.gateway.results import ResultQualifier
 from services.gateway.targets import Target, Targets
@@ -43,7 +44,9 @@ class Forwarder:
         tools: ToolCache,
         reads: ReadCache,
         content: ContentFilter,
+        pins: PinBoard,
     ) -> None:
+        self._pins = pins
         self._content = content
         self._fleet = fleet
         self._tools = tools
@@ -61,7 +64,7 @@ class Forwarder:
         Raises:
             RpcError: the name is unknown, the server can't be asked, or it answered with an error.
         """
-        server, target = self._find(call)
+        server, target = await self._find(call)
         match call.method:
             case "tools/call":
                 return await self._call_tool(call, server, target)
@@ -108,7 +111,7 @@ class Forwarder:
         Raises:
             RpcError: as `forward`.
         """
-        server, target = self._find(call)
+        server, target = await self._find(call)
         # Written anew, so that the server can't read another name in it than the one that was let through.
         reference = {"type": _REFERENCES[target.kind], target.parameter: target.name}
         reply = await self._upstreams.ask(server, question(call, {"ref": reference}))
@@ -116,12 +119,13 @@ class Forwarder:
             reply, self._content.rules.of(target), server.name, target.qualified
         )
 
-    def _find(self, call: Call) -> tuple[Server, Target]:
+    async def _find(self, call: Call) -> tuple[Server, Target]:
         target = self._targets.one(call.method, call.params)
         server = self._fleet.get(target.server)
         if server is None or not target.name:
             raise target.unknown()
         call.server, call.target = server.name, target.name
+        await self._pins.admit(server, target)
         return server, target
 
     async def _call_tool(self, call: Call, server: Server, target: Target) -> RawObject:

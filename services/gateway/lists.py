@@ -11,20 +11,15 @@ from services.gateway.cache import metrics as cached
 from services.gateway.cache.hinted import HintedCache, Told
 from services.gateway.call import Call
 from services.gateway.config import GatewayConfig
-from services.gateway.content.filtering import ContentFilter
-from services.gateway.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError, UpstreamError
+from services.gateway.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
 from services.gateway.fleet import Fleet, Server
+from services.gateway.list_pages import ListPages
 from services.gateway.list_parts import LISTS, ListKind, Part, PartReader
 from services.gateway.messages import DECODE_ERRORS, RawObject, raw
 from services.gateway.metrics import GatewayMetrics
-from services.gateway.questions import question
-from services.gateway.upstream import Upstreams
+from services.gateway.pinning.assembly import PinBoard
 from services.kit.conventions import MISSING_SERVERS_META
 from services.kit.logs import get_logger
-from services.kit.metrics import ErrorType
-
-MAX_PAGES: Final = 100
-"""A server whose list has more pages than this is treated as broken."""
 
 _NOT_OF_THE_LIST: Final = frozenset({"_meta", "cursor"})
 """Parameters that don't say what a list is of."""
@@ -36,16 +31,16 @@ class Lists:
     def __init__(
         self,
         fleet: Fleet,
-        upstreams: Upstreams,
+        pages: ListPages,
         metrics: GatewayMetrics,
         config: GatewayConfig,
         reader: PartReader,
         kept: HintedCache,
-        content: ContentFilter,
+        pins: PinBoard,
     ) -> None:
-        self._content = content
         self._fleet = fleet
-        self._upstreams = upstreams
+        self._pages = pages
+        self._pins = pins
         self._reader = reader
         self._kept = kept
         self._metrics = metrics
@@ -67,7 +62,7 @@ class Lists:
         items: dict[str, RawObject] = {}
         missing: dict[str, str] = {}
         for server, (part, _) in zip(servers, parts, strict=True):
-            items |= self._visible(call, kind, server.name, part)
+            items |= self._visible(call, kind, server, part)
             if part.problem is not None:
                 missing[server.name] = part.problem
                 self._metrics.missing.labels(server.name).inc()
@@ -153,35 +148,17 @@ class Lists:
 
     async def _fill(self, part: Part, server: Server, call: Call, kind: ListKind) -> None:
         """Collect all pages of one server."""
-        cursor: msgspec.Raw | None = None
-        seen: set[bytes] = set()
-        for _ in range(MAX_PAGES):
-            overrides = {} if cursor is None else {"cursor": cursor}
-            asked = question(call, overrides, without=() if cursor else ("cursor",))
-            asked.on_event = None
-            asked.seconds = self._seconds
-            reply = await self._upstreams.ask(server, asked)
-            if reply.error:
-                raise RpcError(reply.error.code, self._content.text(reply.error.message, server.name))
-            assert isinstance(reply.result, dict)  # noqa: S101 - what isn't an error is a result
-            page = reply.result
-            page[kind.items] = await self._content.listed(page[kind.items], server.name)
+        async for page in self._pages.of(server, call, kind.items):
             self._reader.add_page(part, server.name, page, kind)
-            cursor = reply.result.get("nextCursor")
-            if cursor is None or bytes(cursor) == b"null":
-                return
-            if bytes(cursor) in seen:
-                break
-            seen.add(bytes(cursor))
-        raise UpstreamError(server.name, ErrorType.BAD_RESPONSE, "answered with a list that doesn't end")
 
-    def _visible(self, call: Call, kind: ListKind, server: str, part: Part) -> dict[str, RawObject]:
+    def _visible(self, call: Call, kind: ListKind, server: Server, part: Part) -> dict[str, RawObject]:
         """The items that are there for the caller, also those that need scopes which the caller can get."""
+        approved = part.items if part.problem else self._pins.sift(server, kind.kind, part.items)
         if not call.view.restricted:
-            return part.items
+            return approved
         split = self._names.split_uri if kind.kind is Kind.RESOURCE else self._names.split
         return {
             qualified: item
-            for qualified, item in part.items.items()
-            if call.view.decide(kind.kind, server, split(qualified)[1]).allowed
+            for qualified, item in approved.items()
+            if call.view.decide(kind.kind, server.name, split(qualified)[1]).allowed
         }

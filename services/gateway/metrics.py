@@ -37,6 +37,12 @@ class GatewayMetrics:
             ["outcome"],
             registry=registry,
         )
+        self.lock_reloads = Counter(
+            "mcp_gateway_lock_reloads_total",
+            "Changes of the tool lock's files that were taken over (loaded) or not (refused).",
+            ["outcome"],
+            registry=registry,
+        )
         self.key_errors = Counter(
             "mcp_gateway_key_fetch_errors_total",
             "Failed attempts to fetch an issuer's keys.",

@@ -109,7 +109,7 @@ class Upstreams:
     async def _ask_any(self, server: Server, question: Question, deadline: asyncio.Timeout) -> Incoming:
         server.retries.earn()
         attempts = 1
-        while endpoint := server.pick(question.tried):
+        while endpoint := server.pick(question.tried, only=question.only):
             question.tried.append(endpoint)
             try:
                 return await self._ask_endpoint(server, endpoint, question, deadline)
@@ -121,7 +121,7 @@ class Upstreams:
                 attempts += 1
                 if not (self._may_repeat(question, error, attempts) and server.retries.spend()):
                     raise
-                if server.pick(question.tried) is None:
+                if server.pick(question.tried, only=question.only) is None:
                     question.tried.clear()
                 await asyncio.sleep(pause(attempts))
         problem = "can't be reached" if question.tried else "has no ready replica"

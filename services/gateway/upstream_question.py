@@ -24,4 +24,6 @@ class Question:
     """Deadline of its own instead of the settings'."""
     on_event: OnEvent | None = None
     trace: Trace = UNTRACED
+    only: Endpoint | None = None
+    """The one replica to ask, also where it isn't trusted with calls."""
     tried: list[Endpoint] = field(default_factory=list)

@@ -169,6 +169,9 @@ class Launcher:
 
         return wait_for(find, "program on its port")
 
+    def shifty(self) -> "Shifty":
+        return Shifty(self)
+
     def stop(self) -> None:
         for process in self.processes:
             if process.popen.poll() is None:
@@ -206,7 +209,7 @@ class Shifty:
 
 @pytest.fixture
 def shifty(launcher: Launcher) -> Shifty:
-    return Shifty(launcher)
+    return launcher.shifty()
 
 
 class RedisServer:

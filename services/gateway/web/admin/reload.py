@@ -8,6 +8,7 @@ import msgspec
 from services.gateway.access import ADMIN_SCOPE
 from services.gateway.authorization import PolicyFile
 from services.gateway.issuers import Issuers
+from services.gateway.pinning.assembly import PinBoard
 from services.gateway.web.admin.replica import REPLICA
 from services.gateway.web.operation import Operation, WebRequest
 
@@ -40,7 +41,7 @@ def operations(reloads: list[Reload]) -> list[Operation]:
             method="POST",
             answer=reload,
             scope=ADMIN_SCOPE,
-            summary="Read the policy and the issuers' keys again, in this replica",
+            summary="Read the policy, the tools' lock and the issuers' keys again, in this replica",
             returns=Reloaded,
         )
     ]
@@ -51,6 +52,15 @@ def of_policy(policy: PolicyFile) -> Reload:
 
     async def reload() -> dict[str, str | None]:
         return {"policy": policy.reload()}
+
+    return reload
+
+
+def of_lock(pins: PinBoard) -> Reload:
+    """The lock of tools, where there is one."""
+
+    async def reload() -> dict[str, str | None]:
+        return pins.reload()
 
     return reload
 

@@ -5,7 +5,9 @@
     {"tools": […], "prompts": […], "resources": […], "resourceTemplates": […],
      "answers": {name: {"result": …} or {"error": …}}, "events": {name: [notification, …]},
      "ascii": whether JSON is written in ASCII, "pages": how many pages a list has,
-     "lists_fail": the message with which lists are refused}
+     "ttlMs": how long a list is fresh, "lists_fail": the message with which lists are refused,
+     "tools_for_callers": what is listed to who has `dev.test/caller` in its `_meta`,
+     "replace": [what, by what] in everything that is written}
 """
 
 import json
@@ -29,9 +31,13 @@ def result_of(method: str, params: dict[str, Any]) -> dict[str, Any]:
             return {"error": {"code": -32603, "message": state["lists_fail"]}}
         pages = state.get("pages", 1)
         number = int(params.get("cursor", 0))
-        items = state.get(key, [])[number::pages]
+        if "dev.test/caller" in params["_meta"]:
+            key_for_callers = f"{key}_for_callers"
+            items = state.get(key_for_callers, state.get(key, []))
+        else:
+            items = state.get(key, [])[number::pages]
         following = {"nextCursor": str(number + 1)} if number + 1 < pages else {}
-        return {"result": {key: items, "ttlMs": 60000, "cacheScope": "public", **following}}
+        return {"result": {key: items, "ttlMs": state.get("ttlMs", 0), "cacheScope": "public", **following}}
     if method == "server/discover":
         return {"result": {}}
     name = params.get("name") or params.get("uri") or params.get("ref", {}).get("name")
@@ -79,7 +85,8 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(b"".join(b"data: " + self.written(it) + b"\n\n" for it in messages), "text/event-stream")
 
     def written(self, content: Any) -> bytes:
-        return json.dumps(content, ensure_ascii=state.get("ascii", True)).encode("utf-8", "surrogateescape")
+        text = json.dumps(content, ensure_ascii=state.get("ascii", True))
+        return text.replace(*state.get("replace", ("", ""))).encode("utf-8", "surrogateescape")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
         pass
