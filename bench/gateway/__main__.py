@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.gateway import targets
 from bench.gateway.comparators import COMPARATORS
+from bench.gateway.features import CACHED, everything
 from bench.gateway.figures import OPEN_LOOP_CONNECTIONS, Bench
 from bench.gateway.generator import build
 from bench.gateway.plots import draw
@@ -23,6 +24,9 @@ from infra.errors import PlatformError
 FAILED = 2
 STARTS = 3
 FORWARDED = "gateway, bare app behind"
+KEPT = "gateway, cached call"
+GATHERED = "gateway, lists of 5 servers"
+NAMES = {"forwarded": FORWARDED, "cached": KEPT, "gather": GATHERED}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -48,20 +52,25 @@ def measure(options: argparse.Namespace, stage: Stage) -> Record:
     bench = Bench(build(_say), _say)
     bare, server = targets.bare(stage), targets.server(stage)
     slow, many = targets.bare(stage, slow=True), targets.bare(stage, tools=targets.MANY_TOOLS)
-    gateway = targets.gateway(stage, {"echo": server.url, "bare": bare.url, "slow": slow.url})
+    servers = {"echo": server.url, "bare": bare.url, "slow": slow.url, CACHED: bare.url}
+    full = None if options.plain else everything(stage, _say)
+    gateway = targets.gateway(stage, servers, full)
     ours = gateway.target("echo", OURS)
     forwarded = gateway.target("bare", FORWARDED)
     others = [COMPARATORS[name](stage, server.url, _say) for name in options.comparators]
-    compared = [bare, server, forwarded, ours, *others]
+    five = targets.gateway(stage, {f"server{number}": bare.url for number in range(5)}, full)
+    kept = [gateway.cached(CACHED, KEPT), five.gather("server4__echo", GATHERED)] if full else []
+    compared = [bare, server, forwarded, ours, *kept, *others]
     record.notes = {target.name: target.note for target in compared if target.note}
     record.targets = bench.compare(compared, calls=options.calls, rounds=options.rounds)
+    record.features = sorted(full or ())
     record.in_flight = bench.in_flight([slow, gateway.target("slow", SLOW_FORWARDED)])
-    _single_figures(record, bench, gateway, targets.gateway(stage, {"many": many.url}))
+    _single_figures(record, bench, gateway, targets.gateway(stage, {"many": many.url}, full))
     for _ in range(STARTS):
-        started = targets.gateway(stage, {"bare": bare.url})
+        started = targets.gateway(stage, {"bare": bare.url}, full)
         record.start_seconds.append(started.start_seconds)
         record.start_cpu_seconds.append(started.start_cpu_seconds)
-    _open_loops(record, bench, forwarded, options)
+    _open_loops(record, bench, [forwarded, *kept], options)
     return record
 
 
@@ -75,16 +84,19 @@ def _single_figures(record: Record, bench: Bench, gateway: Gateway, lister: Gate
     record.statuses["initialize"] = sessions
 
 
-def _open_loops(record: Record, bench: Bench, target: Target, options: argparse.Namespace) -> None:
-    for rate in options.rates:
-        record.steady.append(bench.steady(target, rate=rate, seconds=options.rate_seconds))
-    for rate, seconds in options.sustain:
+def _open_loops(record: Record, bench: Bench, ours: list[Target], options: argparse.Namespace) -> None:
+    forwarded = ours[0]
+    for target in ours:
+        for rate in options.rates:
+            record.steady.append(bench.steady(target, rate=rate, seconds=options.rate_seconds))
+    for name, rate, seconds in options.sustain:
+        target = next(it for it in ours if it.name == NAMES[name])
         record.steady.append(bench.steady(target, rate=rate, seconds=seconds))
     if options.overload:
         factor, seconds = options.overload
-        peak = max(run.throughput for run in record.targets[target.name].busy)
+        peak = max(run.throughput for run in record.targets[forwarded.name].busy)
         for offered, duration in ((factor * peak, seconds), (peak / 2, 10.0)):
-            record.overload.append(bench.steady(target, rate=round(offered), seconds=duration))
+            record.overload.append(bench.steady(forwarded, rate=round(offered), seconds=duration))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -107,11 +119,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--rate-seconds", type=float, default=5.0, help="how long each of the rates is kept")
     add(
         "--sustain",
-        type=_pair,
+        type=_named_pair,
         action="append",
         default=[],
-        metavar="RATE:SECONDS",
-        help="one more fixed rate with its own time, such as 1000:60 or 1000:600; may be repeated",
+        metavar="WHAT:RATE:SECONDS",
+        help=f"one more fixed rate with its own time, such as cached:1000:60; WHAT: {', '.join(NAMES)}; "
+        "may be repeated",
     )
     add(
         "--overload",
@@ -119,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FACTOR:SECONDS",
         help=f"offer a multiple of the peak ({OPEN_LOOP_CONNECTIONS} connections), such as 3:60; then half",
     )
+    add("--plain", action="store_true", help="switch nothing on but tokens, access log and metrics")
     add("--plots", type=Path, metavar="FOLDER", help="draw PNG files there, such as docs/benchmarks")
     return parser
 
@@ -140,6 +154,13 @@ def _pair(text: str) -> tuple[float, float]:
     if not colon:
         raise argparse.ArgumentTypeError(f"{text!r} is not NUMBER:SECONDS")
     return _positive(first), _positive(second)
+
+
+def _named_pair(text: str) -> tuple[str, float, float]:
+    name, _, pair = text.partition(":")
+    if name not in NAMES:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(NAMES)}")
+    return name, *_pair(pair)
 
 
 def _positive(word: str) -> float:

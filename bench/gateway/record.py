@@ -24,6 +24,7 @@ class Record:
     Attributes:
         revision: Commit of the code that was measured; `+` for a changed checkout.
         machine: What it ran on.
+        features: Keys of the gateway's configuration by which more than the least was switched on.
         notes: What to know of a target, by its name.
         targets: Figures by the target's name.
         steady: Open-loop runs.
@@ -37,6 +38,7 @@ class Record:
 
     revision: str
     machine: dict[str, str]
+    features: list[str] = field(default_factory=list[str])
     notes: dict[str, str] = field(default_factory=dict[str, str])
     targets: dict[str, TargetFigures] = field(default_factory=dict[str, TargetFigures])
     steady: list[Sustained] = field(default_factory=list[Sustained])

@@ -144,7 +144,8 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 def _machine(record: Record) -> str:
     words = ", ".join(f"{name}: {value}" for name, value in record.machine.items())
-    return f"Commit {record.revision or 'unknown'}; {words}."
+    features = f"\n\nSwitched on in the gateway: {', '.join(record.features)}." if record.features else ""
+    return f"Commit {record.revision or 'unknown'}; {words}.{features}"
 
 
 def _notes(record: Record) -> str:

@@ -14,7 +14,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bench.gateway.messages import Message, call
+from bench.gateway.messages import ECHOED, Message, call, tools_list
 from bench.gateway.processes import Process, accepts, answers, free_port
 from bench.gateway.stage import Stage
 
@@ -66,6 +66,14 @@ class Gateway:
         """Calls of one of its servers."""
         return Target(name, self.process, self.url, call(f"{server}__echo"), self.token, note)
 
+    def cached(self, server: str, name: str) -> Target:
+        """One and the same call of a server whose results are kept."""
+        return Target(name, self.process, self.url, call(f"{server}__echo", ECHOED), self.token)
+
+    def gather(self, last_tool: str, name: str) -> Target:
+        """Lists of all its servers' tools, which must hold the one named."""
+        return Target(name, self.process, self.url, tools_list(last_tool), self.token)
+
 
 def bare(stage: Stage, *, tools: int = 1, slow: bool = False) -> Target:
     """The bare ASGI app."""
@@ -85,8 +93,8 @@ def server(stage: Stage) -> Target:
     return Target(SERVER, process, f"http://127.0.0.1:{port}/mcp", call("echo"))
 
 
-def gateway(stage: Stage, servers: dict[str, str]) -> Gateway:
-    """The gateway, tokens required."""
+def gateway(stage: Stage, servers: dict[str, str], settings: dict[str, Any] | None = None) -> Gateway:
+    """The gateway, tokens required; further settings switch on what else it does."""
     key = ec.generate_private_key(ec.SECP256R1())
     public_key = stage.folder / "issuer.pem"
     public_key.write_bytes(
@@ -96,7 +104,7 @@ def gateway(stage: Stage, servers: dict[str, str]) -> Gateway:
     )
     port, ops_port = free_port(), free_port()
     file = stage.folder / f"gateway-{port}.yaml"
-    file.write_text(yaml.safe_dump(_config(port, ops_port, public_key, servers)))
+    file.write_text(yaml.safe_dump({**_config(port, ops_port, public_key, servers), **(settings or {})}))
     process = stage.start("gateway", [sys.executable, "-m", "services.gateway", "--config", str(file)])
     started = process.wait_until(lambda: answers(f"http://127.0.0.1:{ops_port}/health/ready"))
     return Gateway(process, f"http://127.0.0.1:{port}/mcp", _token(key), started, process.cpu_seconds())

@@ -26,7 +26,7 @@ def tool(number: int) -> dict[str, Any]:
 
 LIST = {
     "resultType": "complete",
-    "ttlMs": 0,
+    "ttlMs": 1000,
     "cacheScope": "public",
     "tools": [tool(n) for n in range(TOOLS)],
 }
