@@ -43,6 +43,7 @@ from services.gateway.traffic.shedding import Shedder
 from services.gateway.upstream import Upstreams
 from services.gateway.web import reading
 from services.gateway.web.admin import breakers, limits, pins, reload, servers
+from services.gateway.web.openapi.document import with_document
 from services.gateway.web.operation import Operation
 from services.gateway.web.router import Router
 from services.kit.asgi import Receive, Scope, Send, answer_lifespan
@@ -153,7 +154,9 @@ class GatewayApp:
         )
         pages = reading.operations(SERVICE, self._health, self._access, self._config, self._lists)
         pages += self._admin_operations()
-        self._pages = Router(pages, self._guard, self._access, self._limiter, self._metrics, trail)
+        self._pages = Router(
+            with_document(pages), self._guard, self._access, self._limiter, self._metrics, trail
+        )
         self._mcp = self._shedder.around(endpoint)
         self._background.keep("discovery", self._discovery.run)
         self._background.keep("measuring the lag", self._shedder.watch)

@@ -1,6 +1,6 @@
 """The app on the operations port: health for probes, metrics for Prometheus. Never exposed outside."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -11,7 +11,10 @@ from services.kit.conventions import LIVE_PATH, METRICS_PATH, READY_PATH, STARTE
 from services.kit.health import OK, Health
 from services.kit.version import VERSION
 
-HEALTH_PATH = "/health"
+HEALTH_PATH: Final = "/health"
+OPS_PATHS: Final = (HEALTH_PATH, LIVE_PATH, READY_PATH, STARTED_PATH, METRICS_PATH)
+
+_METHODS: Final = ("GET", "HEAD")
 
 
 class HealthReport(msgspec.Struct):
@@ -29,24 +32,39 @@ class HealthReport(msgspec.Struct):
         return self.status == "ready"
 
 
+class Phase(msgspec.Struct):
+    """Where in its life a service is."""
+
+    status: Literal["live", "starting", "started"]
+
+
 def ops_app(service: str, health: Health, registry: CollectorRegistry) -> App:
-    """The ASGI app that answers `/health`, `/health/{live,ready,started}` and `/metrics`."""
+    """The ASGI app that answers `OPS_PATHS`."""
+
+    async def metrics(send: Send) -> None:
+        await respond(send, 200, generate_latest(registry), content_type=CONTENT_TYPE_LATEST.encode())
+
+    async def live(send: Send) -> None:
+        await _answer(send, Phase("live"), passed=True)
+
+    async def started(send: Send) -> None:
+        await _answer(send, Phase("started" if health.started else "starting"), passed=health.started)
+
+    async def ready(send: Send) -> None:
+        report = await health_report(service, health)
+        await _answer(send, report, passed=report.passed)
+
+    pages = dict(zip(OPS_PATHS, (ready, live, ready, started, metrics), strict=True))
 
     async def app(scope: Scope, _receive: Receive, send: Send) -> None:
-        path = scope["path"]
-        if path == METRICS_PATH:
-            await respond(send, 200, generate_latest(registry), content_type=CONTENT_TYPE_LATEST.encode())
-        elif path == LIVE_PATH:
-            await _answer(send, {"status": "live"}, passed=True)
-        elif path == STARTED_PATH:
-            await _answer(
-                send, {"status": "started" if health.started else "starting"}, passed=health.started
-            )
-        elif path in {READY_PATH, HEALTH_PATH}:
-            report = await health_report(service, health)
-            await _answer(send, report, passed=report.passed)
-        else:
+        page = pages.get(scope["path"])
+        if page is None:
             await respond(send, 404, b"not found\n", content_type=TEXT)
+        elif scope["method"] not in _METHODS:
+            allow = (b"allow", ", ".join(_METHODS).encode())
+            await respond(send, 405, b"only GET\n", content_type=TEXT, headers=[allow])
+        else:
+            await page(send)
 
     return app
 

@@ -61,7 +61,12 @@ class Operation:
     """What the token must allow; None: anybody may ask, without a token."""
     summary: str
     returns: Any
-    """The type of the JSON that it gives."""
+    """The type of what it gives."""
+    media: str = "application/json"
+    answers: Mapping[int, str] = field(default_factory=dict[int, str])
+    """Statuses, besides 200, of answers of that type, and what they mean."""
+    refusals: Mapping[int, str] = field(default_factory=dict[int, str])
+    """Statuses of its own refusals, and what they mean; those of any operation go without saying."""
     query: Mapping[str, Parameter] = field(default_factory=dict[str, Parameter])
     """The parameters that it takes."""
     takes: Any = None

@@ -1,6 +1,6 @@
 """What can be read of the gateway: its health, its settings, the tools, and where tokens come from."""
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -17,6 +17,36 @@ from services.kit.version import VERSION
 
 CONFIG_PATH: Final = "/config"
 TOOLS_PATH: Final = "/tools"
+
+
+class ProtectedResource(msgspec.Struct):
+    """Who issues tokens for what (RFC 9728)."""
+
+    resource: str
+    authorization_servers: list[str]
+    scopes_supported: list[str]
+    bearer_methods_supported: list[str]
+    resource_name: str
+
+
+class EffectiveConfig(GatewayConfig):
+    """The settings in force, and the gateway's version. It is never read, only described."""
+
+    version: str = VERSION
+
+
+class Tool(msgspec.Struct):
+    """A tool; its other fields are MCP's."""
+
+    name: str
+
+
+class ToolList(msgspec.Struct):
+    """What `tools/list` answers."""
+
+    tools: list[Tool]
+    ttl_ms: int = msgspec.field(name="ttlMs")
+    cache_scope: Literal["public", "private"] = msgspec.field(name="cacheScope")
 
 
 def operations(
@@ -48,6 +78,7 @@ def operations(
             scope=None,
             summary="Whether requests should come here, and each check behind that",
             returns=HealthReport,
+            answers={503: "They shouldn't"},
         ),
         *(
             Operation(
@@ -55,7 +86,8 @@ def operations(
                 answer=answer_metadata,
                 scope=None,
                 summary="Who issues tokens for this gateway (RFC 9728)",
-                returns=dict[str, Any],
+                returns=ProtectedResource,
+                refusals={404: "No token is needed here"},
             )
             for path in (METADATA_PATH, METADATA_PATH + MCP_PATH)
         ),
@@ -64,13 +96,13 @@ def operations(
             answer=answer_config,
             scope=READ_SCOPE,
             summary="The settings in force; none of them is secret",
-            returns=dict[str, Any],
+            returns=EffectiveConfig,
         ),
         Operation(
             path=TOOLS_PATH,
             answer=answer_tools,
             scope=READ_SCOPE,
             summary="The tools that there are for the caller",
-            returns=dict[str, Any],
+            returns=ToolList,
         ),
     ]

@@ -76,6 +76,7 @@ def operations(fleet: Fleet) -> list[Operation]:
             summary="Open a server's breaker until it is reset, or reset it, in this replica",
             returns=BreakerState,
             takes=BreakerAction,
+            refusals={404: "There is no such server"},
         ),
     ]
 
