@@ -31,8 +31,8 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 
-bench: $(VENV)/.ready ## measure; prints tables
-	$(BIN)/python -m bench.platform
+bench: $(VENV)/.ready ## measure; prints a table. FLAGS=--fresh also builds everything anew
+	$(BIN)/python -m bench.platform $(FLAGS)
 
 # FLAGS are options of its own, such as FLAGS="--with fastmcp,contextforge"; --help lists them.
 bench-gateway: $(VENV)/.ready ## measure the gateway; tables, JSON below bench/results/, plots in docs/benchmarks/
