@@ -197,7 +197,7 @@ class Upstreams:
             raise
         except aiohttp.SocketTimeoutError:
             raise TimeoutError from None
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientPayloadError) as error:
             raise ConnectionBrokenError(str(error)) from None
         except (aiohttp.ClientError, ValueError) as error:
             _log_failure("no proper HTTP", server, endpoint, error)
