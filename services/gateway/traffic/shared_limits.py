@@ -65,14 +65,13 @@ class SharedGcra:
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             try:
                 verdicts = await self._evaluate([quotas for quotas, _ in batch])
+                for (_, answer), verdict in zip(batch, verdicts, strict=True):
+                    if not answer.done():  # the caller may have left
+                        answer.set_result(verdict)
             except StoreDownError as error:
-                for _, answer in batch:
-                    if not answer.done():
-                        answer.set_exception(StoreDownError(str(error)))
-                continue
-            for (_, answer), verdict in zip(batch, verdicts, strict=True):
-                if not answer.done():  # the caller may have left
-                    answer.set_result(verdict)
+                _give_up(batch, str(error))
+            finally:
+                _give_up(batch, "not counted")  # whatever went wrong, nobody may wait for ever
 
     async def _evaluate(self, requests: Sequence[Sequence[Quota]]) -> list[Refused | None]:
         keys: list[str] = []
@@ -88,3 +87,10 @@ class SharedGcra:
             worst, excess = answers[2 * index : 2 * index + 2]
             verdicts.append(Refused(quotas[worst - 1], excess / MICROSECONDS) if worst else None)
         return verdicts
+
+
+def _give_up(batch: Sequence[Waiter], why: str) -> None:
+    """Tell those who have no answer yet that there will be none."""
+    for _, answer in batch:
+        if not answer.done():
+            answer.set_exception(StoreDownError(why))

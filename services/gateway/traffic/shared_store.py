@@ -23,7 +23,8 @@ PROBE_SECONDS: Final = 1.0
 """Between two looks at Redis."""
 
 _PROBE_KEY: Final = f"{KEY_PREFIX}probe"
-_FAILURES: Final = (RedisError, OSError, TimeoutError)
+_FAILURES: Final = (RedisError, OSError, TimeoutError, RuntimeError)
+"""uvloop says by RuntimeError that a connection which is written to was reset."""
 
 T = TypeVar("T")
 

@@ -155,6 +155,25 @@ def test_a_caller_that_leaves_takes_nobody_along(redis_server: RedisServer) -> N
     with_store(redis_server, run)
 
 
+@pytest.mark.parametrize("error", [RuntimeError("the handler is closed"), IndexError("a defect")])
+def test_nobody_waits_for_ever_whatever_goes_wrong(redis_server: RedisServer, error: Exception) -> None:
+    async def run(store: SharedStore) -> None:
+        shared = SharedGcra(store)
+
+        async def fail(**_: Any) -> None:
+            raise error
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(shared, "_script", fail)
+            checks = [shared.check([quota()]) for _ in range(3)]
+            found = await asyncio.wait_for(asyncio.gather(*checks, return_exceptions=True), 10)
+        assert [type(it) for it in found] == [StoreDownError] * 3
+        assert shared._sender is not None
+        await asyncio.gather(shared._sender, return_exceptions=True)
+
+    with_store(redis_server, run)
+
+
 def test_a_redis_that_is_away_is_not_waited_for(redis_server: RedisServer) -> None:
     async def run(store: SharedStore) -> None:
         shared = SharedGcra(store)
