@@ -15,6 +15,7 @@ from services.gateway.config_auth import Auth
 from services.gateway.config_file import ConfigError, load_config
 from services.gateway.discovery import DiscoveryError
 from services.gateway.pinning.lock_file import read_approved
+from services.gateway.sealing import Sealer, StateKeyError
 from services.kit.health import Health
 from services.kit.logs import configure_logging
 from services.kit.metrics import new_registry
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{options.config}: ok")
             return
         run(config)
-    except (ConfigError, DiscoveryError, KeyFileError, PolicyError, ServeError) as error:
+    except (ConfigError, DiscoveryError, KeyFileError, PolicyError, ServeError, StateKeyError) as error:
         print(f"mcp-gateway: {error}", file=sys.stderr)
         raise SystemExit(USAGE_ERROR) from None
     except (LockError, PinKeyError) as error:
@@ -55,9 +56,11 @@ def check(config: GatewayConfig) -> None:
         LockError: the tool lock can't be used.
         PinKeyError: a key that signs it can't be used.
         PolicyError: the policy can't be used.
+        StateKeyError: a key for callers' state can't be used.
     """
     if config.pinning is not None:
         read_approved(config.pinning)
+    Sealer.from_files(config.state.key_files)
     if config.authorization is not None:
         auth = config.auth if isinstance(config.auth, Auth) else None
         load_policy(config.authorization.policy_file, trust_of(auth))

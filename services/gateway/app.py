@@ -6,6 +6,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from services.gateway.access import Access, trust_of
+from services.gateway.approval import Approvals, SingleUse
 from services.gateway.asking import Asker
 from services.gateway.audit.trail import Trail
 from services.gateway.authorization import PolicyFile
@@ -34,6 +35,7 @@ from services.gateway.metrics import GatewayMetrics
 from services.gateway.names import Names, PlainNames, PrefixedNames
 from services.gateway.permission import Permission
 from services.gateway.pinning.assembly import PinBoard
+from services.gateway.sealing import Sealer
 from services.gateway.session import LogLevels
 from services.gateway.targets import Targets
 from services.gateway.tracing import tracer_for
@@ -66,6 +68,7 @@ class GatewayApp:
             LockError: the tool lock can't be used.
             PinKeyError: a key that signs it can't be used.
             PolicyError: the policy can't be used.
+            StateKeyError: a key for callers' state can't be used.
         """
         self._config = config
         self._health = health
@@ -80,6 +83,7 @@ class GatewayApp:
         self._store = None if config.redis is None else SharedStore(config.redis, registry)
         if self._store is not None:
             health.add_check("redis", self._store.status, required=False)
+        self._sealer = Sealer.from_files(config.state.key_files)
         self._limiter = Limiter(config.limits, self._store, registry)
         made_by = f"{VERSION} {config.names} {config.content.model_dump_json()}"
         self._cache = ResponseCache(config.cache, self._store, registry, made_by)
@@ -125,15 +129,8 @@ class GatewayApp:
         tools = ToolCache(self._cache, rules, self._lists.learn)
         reads = ReadCache(hinted)
         forwarder = Forwarder(
-            self._fleet,
-            self._upstreams,
-            self._metrics,
-            names,
-            self._lists,
-            tools,
-            reads,
-            self._content,
-            self._pins,
+            *(self._fleet, self._upstreams, self._metrics, names, self._lists),
+            *(tools, reads, self._content, self._pins, self._approvals()),
         )
         permission = Permission(self._access, targets, self._metrics)
         levels = LogLevels()
@@ -181,6 +178,11 @@ class GatewayApp:
             *pins.operations(self._pins),
             *reload.operations([*reloads, reload.of_lock(self._pins)]),
         ]
+
+    def _approvals(self) -> Approvals:
+        settings = self._config.approval
+        used = SingleUse(self._store, settings.without_redis)
+        return Approvals(settings, self._sealer, used, self._lists, self._metrics)
 
     async def _stop(self) -> None:
         await self._background.stop()

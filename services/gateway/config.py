@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from services.gateway.config_approval import Approval, State
 from services.gateway.config_audit import Audit
 from services.gateway.config_auth import Auth, Authorization
 from services.gateway.config_cache import Cache
@@ -229,6 +230,8 @@ class GatewayConfig(BaseSettings):
     tracing: Tracing | None = None
     content: Content = Content()
     pinning: Pinning | None = None
+    approval: Approval = Approval()
+    state: State = State()
     log_level: LogLevel = "info"
     drain_seconds: Annotated[int, Field(ge=0, le=3600)] = DRAIN_SECONDS
 

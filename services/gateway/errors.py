@@ -24,6 +24,8 @@ CONTENT_BLOCKED: Final = -32015
 """What a server answered isn't passed on: it is too large, or looks like it holds a secret."""
 WITHHELD: Final = -32016
 """A tool or prompt isn't what was approved."""
+NOT_APPROVED: Final = -32017
+"""The caller's human said no, or nothing."""
 HEADER_MISMATCH: Final = -32020
 MISSING_CLIENT_CAPABILITY: Final = -32021
 UNSUPPORTED_PROTOCOL_VERSION: Final = -32022

@@ -10,6 +10,7 @@ from typing import Final
 
 from services.gateway.cache.rules import Rule
 from services.gateway.config import Breaker as BreakerSettings
+from services.gateway.tool_hints import KnownHints
 from services.gateway.traffic.breaker import Breaker
 from services.gateway.traffic.pool import Pool
 from services.gateway.traffic.retries import RetryBudget
@@ -75,6 +76,7 @@ class Server:
         """Those that its last list of tools calls read-only or idempotent."""
         self.cache_rules: Mapping[str, Rule] | None = None
         """What the server says of keeping its tools' results; None until this release listed them."""
+        self.hints = KnownHints()
         self.endpoints: dict[str, Endpoint] = {}
         self.pool = Pool(connections)
         self.release: tuple[str, ...] = ()
@@ -97,6 +99,8 @@ class Server:
 
     def set_endpoints(self, urls: Collection[str]) -> None:
         """Make `urls` the ready endpoints; those that stay keep their state."""
+        if set(urls) != set(self.endpoints):
+            self.hints.forget()  # a new replica may be of a new version
         self.endpoints = {url: self.endpoints.get(url) or Endpoint(url) for url in sorted(urls)}
         self._set_release()
 
@@ -115,6 +119,7 @@ class Server:
             get_logger().info("release changed", server=self.name, release=release, before=self.release)
             self.release = release
             self.cache_rules = None
+            self.hints.forget()
 
 
 class Fleet:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from services.gateway.approval import Approvals
 from services.gateway.authorization import Kind
 from services.gateway.cache.reads import ReadCache
 from services.gateway.cache.tools import ToolCache
@@ -45,9 +46,11 @@ class Forwarder:
         reads: ReadCache,
         content: ContentFilter,
         pins: PinBoard,
+        approvals: Approvals,
     ) -> None:
         self._pins = pins
         self._content = content
+        self._approvals = approvals
         self._fleet = fleet
         self._tools = tools
         self._reads = reads
@@ -67,7 +70,8 @@ class Forwarder:
         server, target = await self._find(call)
         match call.method:
             case "tools/call":
-                return await self._call_tool(call, server, target)
+                go = partial(self._call_tool, call, server, target)
+                return await self._approvals.guard(call, server, target.name, go)
             case "resources/read":
                 fetch = partial(self._fetch, call, server, target)
                 return await self._reads.answer(call, server, target.name, fetch)

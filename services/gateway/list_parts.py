@@ -9,8 +9,9 @@ import msgspec
 from services.gateway.authorization import Kind
 from services.gateway.cache.hinted import is_public, ttl_ms_of
 from services.gateway.cache.rules import Rule, Rules
-from services.gateway.messages import DECODE_ERRORS, RawObject, decode_objects, decode_text, encode, raw
+from services.gateway.messages import RawObject, decode_objects, decode_text, encode, raw
 from services.gateway.names import Names
+from services.gateway.tool_hints import CONTRADICTION, Hints, hints_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Part:
     public: bool = True
     repeatable: set[str] = field(default_factory=set[str])
     """Tools, by the server's own names, that may be called again when it is unknown if they ran."""
+    hints: dict[str, Hints] = field(default_factory=dict[str, Hints])
+    """What the server says of its tools, likewise."""
     cache_rules: dict[str, Rule] = field(default_factory=dict[str, Rule])
     """Tools, likewise, whose results may be kept as the server says."""
     problem: str | None = None
@@ -93,26 +96,16 @@ class PartReader:
             if kind.kind is not Kind.TOOL:
                 continue
             _, tool = self.names.split(qualified)
-            if _is_repeatable(item):
-                part.repeatable.add(tool)
+            self._add_hints(part, tool, hints_of(item))
             if self._rules.trusts(server) and (rule := self._rules.hint(item)):
                 part.cache_rules[tool] = rule
 
-
-class _Hints(msgspec.Struct):
-    """What a tool's `annotations` say of repeating it."""
-
-    read_only: bool = msgspec.field(default=False, name="readOnlyHint")
-    idempotent: bool = msgspec.field(default=False, name="idempotentHint")
-
-
-_hints: Final = msgspec.json.Decoder(_Hints)
-
-
-def _is_repeatable(tool: RawObject) -> bool:
-    """Whether its server says that calling it twice is no worse than once."""
-    try:
-        hints = _hints.decode(tool.get("annotations", b"{}"))
-    except DECODE_ERRORS:
-        return False
-    return hints.read_only or hints.idempotent
+    def _add_hints(self, part: Part, tool: str, hints: Hints) -> None:
+        before = part.hints.setdefault(tool, hints)
+        if before != hints:
+            part.hints[tool] = CONTRADICTION
+            part.ttl_ms = 0  # what is kept of a list has each tool once, and couldn't tell
+        if part.hints[tool].repeatable:
+            part.repeatable.add(tool)
+        else:
+            part.repeatable.discard(tool)

@@ -73,16 +73,25 @@ class Lists:
 
     async def schema_of(self, server: Server, tool: str, call: Call) -> msgspec.Raw | None:
         """The input schema that a server lists for its tool, asked for on behalf of `call`."""
-        listing = replace(call, method="tools/list", params={}, on_event=None)
-        part, _ = await self._part(server, listing, LISTS["tools/list"])
+        part = await self._tools_of(server, call)
         item = part.items.get(self._names.qualify(server.name, tool), {})
         return item.get("inputSchema")
 
-    async def learn(self, server: Server, call: Call) -> None:
-        """Have a server list its tools on behalf of `call`, so that it is known what it says of them."""
-        await self.schema_of(server, "", call)
+    async def learn(self, server: Server, call: Call) -> str | None:
+        """Have a server list its tools on behalf of `call`, so that it is known what it says of them.
+
+        Returns:
+            What went wrong where it doesn't.
+        """
+        part = await self._tools_of(server, call)
         if server.cache_rules is None:
             server.cache_rules = {}  # it can't tell now; its next list will
+        return part.problem
+
+    async def _tools_of(self, server: Server, call: Call) -> Part:
+        listing = replace(call, method="tools/list", params={}, on_event=None)
+        part, _ = await self._part(server, listing, LISTS["tools/list"])
+        return part
 
     def _result(
         self,
@@ -121,6 +130,7 @@ class Lists:
         part = found.value
         if call.method == "tools/list" and part.problem is None:
             server.repeatable_tools = part.repeatable
+            server.hints.learn(part.hints)
             server.cache_rules = part.cache_rules
         return part, int(found.seconds_left * 1000) if found.seconds_left else part.ttl_ms or 0
 

@@ -31,6 +31,12 @@ class GatewayMetrics:
             ["reason"],
             registry=registry,
         )
+        self.approvals = Counter(
+            "mcp_gateway_approvals_total",
+            "Questions whether a tool may be called (asked), and what became of calls that need approval.",
+            ["outcome"],
+            registry=registry,
+        )
         self.policy_reloads = Counter(
             "mcp_gateway_policy_reloads_total",
             "Changes of the policy file that were taken over (loaded) or not (refused).",

@@ -21,10 +21,12 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether something is there for a caller, and which scopes it needs besides the method's."""
+    """Whether something is there for a caller, and what it needs besides the method's scope."""
 
     allowed: bool
     scopes: frozenset[str] = frozenset()
+    asks: bool | None = None
+    """Whether a tool needs approval; None where its annotations decide."""
 
 
 DENIED: Final = Decision(allowed=False)
@@ -95,6 +97,7 @@ class RuleView:
         rules = tuple(rules)
         self.groups = groups
         self._allow = tuple(rule for rule in rules if rule.source.effect == "allow")
+        self._ask = tuple(rule for rule in rules if rule.source.effect == "ask")
         self._deny = tuple(rule for rule in rules if rule.source.effect == "deny")
         self._scopes = scopes
         self._decisions: dict[tuple[Kind, str, str], Decision] = {}
@@ -117,12 +120,19 @@ class RuleView:
         known = _canonical(name) if kind is Kind.RESOURCE else name
         if known is None or any(rule.applies(kind, server, known) for rule in self._deny):
             return DENIED
-        needed = [rule.scopes for rule in self._allow if rule.applies(kind, server, known)]
-        if not needed:
+        allowing = [rule for rule in self._allow if rule.applies(kind, server, known)]
+        if not allowing:
             return DENIED
         # One rule that the caller satisfies is enough; else the one that asks for the fewest more is named.
-        best = min(needed, key=lambda scopes: len(scopes - self._scopes))
-        return Decision(allowed=True, scopes=best)
+        best = min((rule.scopes for rule in allowing), key=lambda scopes: len(scopes - self._scopes))
+        return Decision(allowed=True, scopes=best, asks=self._asks(kind, server, known, allowing))
+
+    def _asks(self, kind: Kind, server: str, name: str, allowing: list[_Rule]) -> bool | None:
+        if any(rule.applies(kind, server, name) for rule in self._ask):
+            return True
+        # A rule that the caller doesn't satisfy waives nothing for it.
+        waived = any(rule.source.approval == "waived" and rule.scopes <= self._scopes for rule in allowing)
+        return False if waived else None
 
 
 class Rulebook:

@@ -10,9 +10,12 @@
       - {effect: allow, groups: ["*"], servers: ["*"], tools: ["read_*"], resources: ["*"], prompts: ["*"]}
       - {effect: allow, groups: [operators], servers: [filesystem], tools: ["*"], scopes: [files:write]}
       - {effect: deny, groups: ["*"], servers: ["*"], tools: ["delete_*"]}
+      - {effect: ask, groups: ["*"], servers: ["*"], tools: ["send_*"]}
+      - {effect: allow, groups: [robots], servers: [filesystem], tools: [write_file], approval: waived}
 
-What no rule allows is denied; what any rule denies is denied, whatever else allows it. Names are matched as
-the server has them, without its prefix.
+What no rule allows is denied; what any rule denies is denied, whatever else allows it. What any rule asks for
+needs the approval of the caller's human, whatever else waives it, and must be allowed as well; where no rule
+says, the tool's annotations do. Names are matched as the server has them, without its prefix.
 """
 
 from collections.abc import Mapping
@@ -90,9 +93,9 @@ class Group(Part):
 
 
 class Rule(Part):
-    """Lets groups use, or forbids them, what matches."""
+    """Lets groups use, or forbids them, or makes them ask for, what matches."""
 
-    effect: Literal["allow", "deny"]
+    effect: Literal["allow", "ask", "deny"]
     groups: Annotated[tuple[str, ...], Field(min_length=1)]
     servers: Annotated[tuple[Pattern, ...], Field(min_length=1)]
     tools: tuple[Pattern, ...] = ()
@@ -100,13 +103,19 @@ class Rule(Part):
     prompts: tuple[Pattern, ...] = ()
     scopes: tuple[ScopeName, ...] = ()
     """Needed besides the method's own."""
+    approval: Literal["waived"] | None = None
+    """Who uses the tools by this rule needs no approval, whatever their annotations say."""
 
     @model_validator(mode="after")
     def _means_something(self) -> Self:
         if not (self.tools or self.resources or self.prompts):
             raise ValueError("must say what it is about: tools, resources or prompts")
-        if self.effect == "deny" and self.scopes:
-            raise ValueError("scopes have no meaning in a rule that denies")
+        if self.effect != "allow" and self.scopes:
+            raise ValueError(f"scopes have no meaning in a rule with effect {self.effect}")
+        if self.effect == "ask" and (self.resources or self.prompts):
+            raise ValueError("effect ask is about tools only")
+        if self.approval and (self.effect != "allow" or not self.tools):
+            raise ValueError("approval: waived has a meaning only in a rule that allows tools")
         return self
 
 

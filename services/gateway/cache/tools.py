@@ -38,7 +38,7 @@ class ToolCache:
     """Answers calls of tools."""
 
     def __init__(
-        self, cache: ResponseCache, rules: Rules, learn: Callable[[Server, Call], Awaitable[None]]
+        self, cache: ResponseCache, rules: Rules, learn: Callable[[Server, Call], Awaitable[object]]
     ) -> None:
         """Prepare.
 

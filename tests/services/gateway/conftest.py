@@ -106,6 +106,12 @@ class Gateway:
         body = {"jsonrpc": "2.0", "id": options.get("id", 7), "method": method, "params": params}
         return httpx2.post(f"{self.url}/mcp", json=body, headers=headers, timeout=20)
 
+    def post(self, body: str, method: str, name: str) -> httpx2.Response:
+        """POST a body of 2026-07-28 as it stands."""
+        headers = {"Content-Type": "application/json", "MCP-Protocol-Version": "2026-07-28"}
+        headers |= {"Mcp-Method": method, "Mcp-Name": name}
+        return httpx2.post(f"{self.url}/mcp", content=body, headers=headers, timeout=20)
+
     def legacy(self, method: str, params: dict[str, Any] | None = None, **headers: str) -> httpx2.Response:
         headers = {
             "MCP-Protocol-Version": "2025-11-25",

@@ -214,7 +214,7 @@ def test_a_changed_policy_is_in_force_without_a_restart(
     gateway.wait_for(lambda: reloads("refused"), "refusal of the bad policy")
     assert sees() == {"alpha__which"}
     line = next(line for line in gateway.process.lines() if line["event"].startswith("policy refused"))
-    assert "policy.yaml:1: rule 1: effect = 'permit': must be 'allow' or 'deny'" in line["reason"]
+    assert "policy.yaml:1: rule 1: effect = 'permit': must be 'allow', 'ask' or 'deny'" in line["reason"]
     file.unlink()
     gateway.wait_for(lambda: reloads("refused") == 2, "refusal of no policy")
     assert sees() == {"alpha__which"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,17 +36,6 @@ def load(file: Path, **changes: Any) -> Any:
 
 POSTGRES = {"host": "postgres", "database": "mcp", "user": "gateway"}
 KUBERNETES = {"issuer": "https://i.test", "kubernetes": {}}
-
-
-def test_the_guides_example_is_a_configuration(file: Path) -> None:
-    guide = Path(__file__).parents[3] / "docs" / "guides" / "add-a-server.md"
-    (example,) = re.findall(
-        r"^   ```yaml\n(   listen:.*?)^   ```$", guide.read_text(), re.DOTALL | re.MULTILINE
-    )
-    file.write_text(example)
-    config = load_config(file)
-    assert config.listen.is_loopback
-    assert [server.name for server in config.servers] == ["weather"]
 
 
 def auth(**keys: Any) -> dict[str, Any]:

@@ -146,7 +146,9 @@ def test_requests_and_slots_in_use_are_gauges(launcher: Launcher, alpha: str) ->
 def test_a_server_that_fails_shows(launcher: Launcher, odd: str) -> None:
     server = {"name": "odd", "urls": [odd]}
     breaker = {"min_calls": 2, "open_seconds": 60}
-    gateway = launcher.gateway({"auth": "none", "servers": [server], "upstream": {"breaker": breaker}})
+    # Asking for the list of tools first would count as an answer of the server's.
+    config = {"upstream": {"breaker": breaker}, "approval": {"by_annotation": "off"}}
+    gateway = launcher.gateway({"auth": "none", "servers": [server], **config})
     for _ in range(3):
         gateway.mcp("tools/call", {"name": "odd__html", "arguments": {}})
     labels = {"server": "odd", "tool": "other"}

@@ -128,7 +128,9 @@ def flaky(launcher: Launcher) -> str:
 
 def gateway_for(launcher: Launcher, flaky: str, **upstream: Any) -> Gateway:
     servers = [{"name": "flaky", "urls": [f"{flaky}/mcp"]}]
-    return launcher.gateway({"auth": "none", "servers": servers, "upstream": upstream})
+    # Approval would ask for the list of tools before the first call; here it is told when the test says so.
+    approval = {"by_annotation": "off"}
+    return launcher.gateway({"auth": "none", "servers": servers, "upstream": upstream, "approval": approval})
 
 
 def plan(flaky: str, *words: str) -> None:
