@@ -49,6 +49,9 @@ def call(
     arguments: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE")] = None,
     stack: Stack = "dev",
     as_json: AsJson = False,
+    approve: Annotated[
+        bool, typer.Option("--approve", help="Approve the call where the gateway asks, without being asked.")
+    ] = False,
 ) -> None:
     """Call one tool; exit 1 when the tool reports an error.
 
@@ -56,6 +59,7 @@ def call(
     `mcpctl call filesystem__read_file path=a.txt limit=10`.
     """
     from cli import gateway_client  # noqa: PLC0415 - see the module's docstring
+    from cli.approving import asking  # noqa: PLC0415 - as above
 
     async def action(client: Client) -> CallToolResult:
         listed = {tool.name: tool for tool in await gateway_client.list_tools(client)}
@@ -66,7 +70,8 @@ def call(
         return await client.call_tool(name, parse_arguments(arguments or [], listed[name].input_schema))
 
     with GatewayAccess.of(stack) as gateway:
-        result = gateway_client.run(gateway.url, gateway.token("mcpctl", CALL_SCOPES), action)
+        token = gateway.token("mcpctl", CALL_SCOPES)
+        result = gateway_client.run(gateway.url, token, action, ask=asking(approve=approve))
     if as_json:
         typer.echo(json.dumps(_plain(result), indent=2))
     else:

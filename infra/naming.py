@@ -20,11 +20,12 @@ GATEWAY_POLICY: Final = "gateway-policy"
 GATEWAY_DATABASE: Final = "gateway-database"
 TOKEN_ISSUER: Final = "token-issuer"  # noqa: S105 - an object's name, not a token
 ISSUER_KEYS: Final = "gateway-issuer-keys"
+STATE_KEYS: Final = "gateway-state-keys"
 
 RESERVED: Final = frozenset(
     {
         *(GATEWAY, GATEWAY_POLICY, GATEWAY_DATABASE, REDIS, POSTGRES, BACKUP, RESTORE, EXTERNAL_SECRETS),
-        *(TOKEN_ISSUER, ISSUER_KEYS, PROJECT, "default"),
+        *(TOKEN_ISSUER, ISSUER_KEYS, STATE_KEYS, PROJECT, "default"),
     }
 )
 """Object names that a tool server must not take."""

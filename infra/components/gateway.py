@@ -15,13 +15,14 @@ from pulumi_kubernetes.rbac.v1 import PolicyRuleArgs
 from infra.components import gateway_database as database
 from infra.components.mounts import Files, api_access, files
 from infra.components.postgres import PostgresEndpoint
+from infra.components.state_keys import StateKeys, StateKeysArgs, state_key_files
 from infra.components.store import Endpoint
 from infra.components.token_issuer import TokenIssuer, TokenIssuerArgs
 from infra.components.workload import Exposure, Workload, WorkloadArgs
 from infra.errors import PlatformError
 from infra.hashing import config_hash
 from infra.labels import labels
-from infra.naming import GATEWAY_POLICY, ISSUER_KEYS, TOKEN_ISSUER, Stack, dev_issuer
+from infra.naming import GATEWAY_POLICY, ISSUER_KEYS, STATE_KEYS, TOKEN_ISSUER, Stack, dev_issuer
 from infra.quantities import size_bytes
 from infra.settings import workloads as settings
 from infra.settings.groups import DEV_ISSUER_NAME, Auth, Tracing
@@ -30,6 +31,7 @@ from services.kit.conventions import MCP_PORT, OPS_PORT
 
 CONFIG_PATH: Final = "/etc/mcp-gateway"
 REDIS_PATH: Final = "/run/secrets/redis"
+STATE_PATH: Final = "/run/secrets/state"
 
 POLICY_PATH: Final = "/etc/mcp-gateway-policy"
 """Not below CONFIG_PATH: the policy changes in running pods, the configuration with new ones."""
@@ -105,6 +107,8 @@ def build_config(args: GatewayArgs) -> dict[str, Any]:
         "content": gateway.content.model_dump(mode="json", exclude_none=True),
         **({"tracing": tracing.model_dump(mode="json", exclude={"cidrs"})} if tracing else {}),
         "cache": build_cache(gateway.cache),
+        "approval": gateway.approval.model_dump(mode="json"),
+        "state": {"key_files": [f"{STATE_PATH}/{name}" for name in gateway.state_keys]},
         "log_level": gateway.log_level,
     }
 
@@ -197,6 +201,7 @@ def build_workload(name: str, args: GatewayArgs, contents: dict[str, str]) -> Wo
                 REDIS_PATH,
                 secret=Files(name=args.redis.secret, paths={args.redis.password_key: _PASSWORD_FILE}),
             ),
+            files("state-keys", STATE_PATH, secret=state_key_files(args.settings.state_keys)),
             api_access(),
         ],
         rules=[discovery_rule()],
@@ -224,6 +229,8 @@ class Gateway(pulumi.ComponentResource):
         if args.auth.dev_issuer:
             issuer = TokenIssuerArgs(stack=args.stack, audience=args.auth.audience)
             TokenIssuer(TOKEN_ISSUER, issuer, opts=child)
+        keys = StateKeysArgs(stack=args.stack, names=args.settings.state_keys)
+        StateKeys(STATE_KEYS, keys, opts=child)
         if _uses_postgres(args):
             database.place_secret(args.stack, name, child)
         contents = build_files(args)

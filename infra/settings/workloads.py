@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from infra.quantities import cpu_millis, size_bytes
+from infra.settings.approval import Approval
 from infra.settings.content import Content
 from infra.settings.durable import Audit
 from infra.settings.fields import (
@@ -177,6 +178,10 @@ class Gateway(Scaled):
     content: Content = Content()
     audit: Audit = Audit()
     cache: ResponseCache = ResponseCache()
+    approval: Approval = Approval()
+    state_keys: tuple[Label, ...] = Field(default=("first",), min_length=1, max_length=5)
+    """Names of generated keys for what callers keep between the rounds of a call: the first seals, all open.
+    To replace one, deploy with a new name behind it, then with that one first, then without the old one."""
     log_level: LogLevel = "info"
     resources: Resources = Resources()
 
@@ -193,6 +198,12 @@ class Gateway(Scaled):
             reject("node_port", f"has no meaning with expose: {self.expose}", self.node_port)
         if self.annotations and self.expose != "load-balancer":
             reject("annotations", f"have no meaning with expose: {self.expose}", dict(self.annotations))
+        return self
+
+    @model_validator(mode="after")
+    def _keys_differ(self) -> Gateway:
+        if len(set(self.state_keys)) < len(self.state_keys):
+            reject("state_keys", "must differ from each other", list(self.state_keys))
         return self
 
 

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from mcp_types import TextContent
 
+from cli.approving import asking
 from cli.gateway_client import connect, list_tools
 from infra.cluster.netpol.model import pod_of
 from tests.end_to_end.matrix import measured
@@ -56,7 +57,7 @@ def call_text(
     platform: Platform, token: str, name: str, arguments: dict[str, object], mode: str = "auto"
 ) -> str:
     async def ask() -> str:
-        async with connect(platform.url, token, mode=mode) as client:
+        async with connect(platform.url, token, mode=mode, ask=asking(approve=True)) as client:
             result = await client.call_tool(name, arguments)
             assert not result.is_error, result
             return "".join(block.text for block in result.content if isinstance(block, TextContent))
@@ -124,6 +125,14 @@ def test_mcpctl_lists_and_calls_tools(platform: Platform) -> None:
     assert {"filesystem__read_file", "filesystem__write_file"} <= listed
     answer = platform.checkout.must("call", "filesystem__read_file", "path=auto.txt", "--json").json()
     assert "from auto" in str(answer["content"])
+
+
+def test_mcpctl_calls_a_destructive_tool_only_with_approval(platform: Platform) -> None:
+    words = ("call", "filesystem__write_file", "path=approved.txt", "content=x", "mode=create")
+    refused = platform.checkout.mcpctl(*words)
+    assert refused.code == 2
+    assert "--approve" in refused.err
+    platform.checkout.must(*words, "--approve")
 
 
 def test_a_tool_error_is_exit_code_1(platform: Platform) -> None:

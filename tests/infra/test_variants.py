@@ -93,7 +93,8 @@ def test_the_smallest_stack_has_a_gateway_and_its_stores(tmp_path: Path) -> None
 def test_external_stores_leave_nothing_of_theirs_in_the_cluster(tmp_path: Path) -> None:
     graph = evaluate(tmp_path, **EXTERNAL)
     assert names(graph, "StatefulSet") == set()
-    assert names(graph, "Secret") == {"token-issuer", "gateway-issuer-keys", "gateway-database"}
+    made = {"token-issuer", "gateway-issuer-keys", "gateway-database", "gateway-state-keys"}
+    assert names(graph, "Secret") == made
     assert {"redis", "postgres"}.isdisjoint(names(graph, "NetworkPolicy"))
     assert images(graph) == {"gateway"}
     assert mandatory(graph) == []

@@ -22,6 +22,7 @@ from infra.components.pods import GRACE_SECONDS, PRE_STOP_SECONDS
 from infra.components.postgres import PostgresEndpoint
 from infra.components.store import Endpoint
 from infra.components.workload import WorkloadArgs, build_deployment, build_disruption_budget, build_service
+from infra.engine.graph import Graph
 from infra.errors import PlatformError
 from infra.labels import CONFIG_HASH, selector
 from infra.naming import Stack
@@ -490,3 +491,28 @@ def test_a_policy_that_is_not_there_is_named(configure: Configure) -> None:
     settings = configure(gateway={"policy_file": "access/none.yaml"})
     with pytest.raises(PlatformError, match=r"gateway\.policy_file = access/none\.yaml: can't be read"):
         gateway.read_policy(settings.gateway)
+
+
+def test_replicas_share_the_keys_of_callers_state(plain: Plain, configure: Configure, stack: Stack) -> None:
+    approval = {"by_annotation": "default", "seconds": 60, "without_redis": "closed"}
+    settings = configure(gateway={"state_keys": ["new", "old"], "approval": approval})
+    args = gateway_args(stack, settings)
+    config = GatewayConfig(**yaml.safe_load(gateway.build_files(args)["config.yaml"]))
+    assert config.approval.model_dump() == approval
+    spec = gateway_pod(plain, args)
+    (volume,) = (item for item in spec["volumes"] if item["name"] == "state-keys")
+    (source,) = volume["projected"]["sources"]
+    assert source["secret"]["name"] == "gateway-state-keys"
+    paths = [item["path"] for item in source["secret"]["items"]]
+    (mount,) = (item for item in spec["containers"][0]["volumeMounts"] if item["name"] == "state-keys")
+    files = [str(file) for file in config.state.key_files]
+    assert files == [f"{mount['mountPath']}/{name}" for name in ("new", "old")]
+    assert sorted(files) == sorted(f"{mount['mountPath']}/{path}" for path in paths)
+
+
+def test_every_key_of_callers_state_is_generated(deployed: Graph) -> None:
+    made = [item for item in deployed.resources if item.name == "gateway-state-keys-first"]
+    assert [item.type for item in made] == ["random:index/randomPassword:RandomPassword"]
+    assert made[0].inputs["length"] >= 43, "letters and digits of 256 bits"
+    (secret,) = (item for item in deployed.kubernetes_objects() if item.name == "gateway-state-keys")
+    assert secret.inputs["stringData"].value == {"first": "hunter2"}  # pyright: ignore[reportAttributeAccessIssue] - it is a Secret
