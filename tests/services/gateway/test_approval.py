@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cli.approving import asking
 from mcp import Client, MCPError
 from mcp.client.session import ElicitationFnT
 from mcp.types import ElicitRequestParams, ElicitResult
 
 from cli import gateway_client
+from cli.approving import asking
 from infra.errors import PlatformError
 from services.gateway.cache.rules import Rules
 from services.gateway.config_cache import Cache as CacheSettings
