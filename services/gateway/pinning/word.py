@@ -85,13 +85,13 @@ class Word:
     def wrong(self, approved: Approved) -> Wrong:
         """All that is withheld."""
         found: Wrong = {}
+        for key, digests in self._digests.items():
+            if reason := self.reason(key, approved):
+                found[key] = (reason, next(iter(digests)) if len(digests) == 1 else None)
         for seen in self._seen.values():
             for key, digest in seen.digests.items():
                 if reason := self._seen_reason(key, approved):
-                    found[key] = (reason, digest)
-        for key, digests in self._digests.items():
-            if reason := self.reason(key, approved):
-                found.setdefault(key, (reason, next(iter(digests)) if len(digests) == 1 else None))
+                    found.setdefault(key, (reason, digest))
         return found
 
     def _seen_reason(self, key: Key, approved: Approved) -> Reason | None:
