@@ -44,7 +44,7 @@ from services.gateway.traffic.shared_store import SharedStore
 from services.gateway.traffic.shedding import Shedder
 from services.gateway.upstream import Upstreams
 from services.gateway.web import reading
-from services.gateway.web.admin import breakers, limits, pins, reload, servers
+from services.gateway.web.admin import breakers, cache, limits, pins, reload, servers
 from services.gateway.web.openapi.document import with_document
 from services.gateway.web.operation import Operation
 from services.gateway.web.router import Router
@@ -174,6 +174,7 @@ class GatewayApp:
         return [
             *servers.operations(self._fleet),
             *breakers.operations(self._fleet),
+            *cache.operations(self._cache, self._fleet),
             *limits.operations(self._config.limits, self._limiter, self._store),
             *pins.operations(self._pins),
             *reload.operations([*reloads, reload.of_lock(self._pins)]),

@@ -70,6 +70,14 @@ class Memory:
             self._remove(next(iter(self._entries)))
             self._evicted("memory", 1)
 
+    def kept(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """How many entries there are of each server and kind, and how many bytes they take."""
+        found: dict[tuple[str, str], tuple[int, int]] = {}
+        for entry in self._entries.values():
+            entries, size = found.get((entry.server, entry.kind), (0, 0))
+            found[entry.server, entry.kind] = entries + 1, size + entry.size
+        return found
+
     def drop(self, server: str | None, kind: str | None) -> None:
         """Forget what is of a server and a kind; None stands for all."""
         keys = [

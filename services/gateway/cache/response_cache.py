@@ -96,10 +96,10 @@ class ResponseCache:
         self.settings = settings
         self._made_by = hashlib.sha256(made_by.encode()).hexdigest()
         self._metrics = CacheMetrics(registry)
-        self._memory = Memory(settings.memory_bytes, self._metrics.evicted)
-        registry.register(MemoryCollector(self._memory))
+        self.memory = Memory(settings.memory_bytes, self._metrics.evicted)
+        registry.register(MemoryCollector(self.memory))
         shared = store if settings.redis else None
-        self._generations = Generations(shared, self._memory.drop)
+        self._generations = Generations(shared, self.memory.drop)
         self._shared = None if shared is None else SharedCache(shared, self._generations)
         self._flights: Flights[tuple[Answer[Any], Found[Any]]] = Flights()
 
@@ -107,6 +107,11 @@ class ResponseCache:
         """Follow what other replicas do until cancelled."""
         if self._shared is not None:
             await asyncio.gather(self._generations.run(), self._shared.run())
+
+    @property
+    def shares(self) -> bool:
+        """Whether other replicas hear of purges now, and share what they keep."""
+        return self._shared is not None and self._generations.current
 
     async def purge(self, server: str | None = None, kind: Kind | None = None) -> None:
         """Forget the answers of a server (of a kind), or all: here now, in other replicas within seconds."""
@@ -126,7 +131,7 @@ class ResponseCache:
         kind, server = query.kind, query.server.name
         self._metrics.requests.labels(kind, server).inc()
         for key in query.keys:
-            entry = self._memory.get(key)
+            entry = self.memory.get(key)
             if entry is not None:
                 self._metrics.hits.labels(kind, Level.MEMORY, server).inc()
                 return Found(entry.value, entry.seconds_left, Level.MEMORY)
@@ -171,4 +176,4 @@ class ResponseCache:
     def _remember(self, query: Query[T], keep: Keep, value: T) -> None:
         size = len(keep.blob) + ENTRY_BYTES
         entry = Entry(value, query.server.name, query.kind, size, time.monotonic() + keep.seconds)
-        self._memory.put(keep.key, entry)
+        self.memory.put(keep.key, entry)

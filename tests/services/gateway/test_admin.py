@@ -24,6 +24,8 @@ ROUTES = [
     ("GET", "/admin/servers"),
     ("GET", "/admin/breakers"),
     ("POST", "/admin/breakers/alpha"),
+    ("GET", "/admin/cache"),
+    ("DELETE", "/admin/cache"),
     ("GET", "/admin/limits"),
     ("DELETE", "/admin/limits"),
     ("POST", "/admin/reload"),
@@ -65,6 +67,7 @@ def governed(
             "upstream": {"breaker": {"min_calls": 2, "open_seconds": 3600}, "eject_failures": 1},
             "limits": {"principal": {"per_second": 0.001, "burst": 50}},
             "audit": {"sink": "log"},
+            "cache": {"tools": [{"match": "beta__which"}]},
         }
     )
 
@@ -108,6 +111,7 @@ def test_servers_are_shown_with_their_endpoints(admin: Admin, tokens: Tokens, be
     found = {it["name"]: it for it in shown["servers"]}
     assert list(found) == ["alpha", "beta", "odd"]
     assert sorted(it["url"] for it in found["beta"]["endpoints"]) == sorted(beta)
+    assert all(it["trusted"] for it in found["beta"]["endpoints"])
     assert found["alpha"]["pool"] == {"slots": 10, "used": 0, "waiting": 0}
     slow = {"name": "alpha__slow", "arguments": {"seconds": 3}}
     call = threading.Thread(
@@ -179,6 +183,56 @@ def test_wrong_requests_are_problems(admin: Admin, path: str, content: Any, stat
     response = admin("POST", path, content)
     assert (response.status_code, response.json()["reason"]) == (status, reason)
     assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_the_cache_is_shown_and_purged(admin: Admin, tokens: Tokens) -> None:
+    who = bearer(tokens, sub="cached")
+
+    def kept() -> dict[tuple[str, str], int]:
+        return {(it["server"], it["cache"]): it["entries"] for it in admin("GET", "cache").json()["kept"]}
+
+    def hits() -> float:
+        return admin.gateway.metric('mcp_cache_hits_total{cache="tools",level="l1",server="beta"}')
+
+    def call() -> None:
+        assert "result" in admin.gateway.mcp("tools/call", {"name": "beta__which"}, **who).json()
+
+    def fill() -> bool:
+        call()
+        return kept().get(("beta", "tools")) == 1
+
+    admin.gateway.wait_for(fill, "a kept result, once the versions of all replicas are known")
+    before = hits()
+    call()
+    assert hits() == before + 1
+    assert admin("DELETE", "cache?server=alpha").json() == {
+        "server": "alpha",
+        "cache": None,
+        "replicas": "this",
+    }
+    assert ("beta", "tools") in kept()
+    assert admin("DELETE", "cache?server=beta&cache=reads").is_success
+    assert ("beta", "tools") in kept()
+    assert admin("DELETE", "cache?server=beta&cache=tools").is_success
+    assert ("beta", "tools") not in kept()
+    call()
+    assert hits() == before + 1
+    assert admin("DELETE", "cache").json() == {"server": None, "cache": None, "replicas": "this"}
+    assert kept() == {}
+    assert admin("GET", "cache").json()["bytes"] == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("server=nowhere", 404),
+        ("cache=tools", 400),
+        ("server=beta&cache=everything", 400),
+        ("sever=beta", 400),
+    ],
+)
+def test_what_is_purged_must_be_there(admin: Admin, query: str, status: int) -> None:
+    assert admin("DELETE", f"cache?{query}").status_code == status
 
 
 def test_what_a_caller_used_up_is_shown_and_forgotten(admin: Admin, tokens: Tokens) -> None:

@@ -6,9 +6,9 @@ from typing import Final, Literal
 import msgspec
 
 from services.gateway.access import ADMIN_SCOPE
-from services.gateway.errors import HttpRefusal
 from services.gateway.fleet import Fleet, Server
 from services.gateway.web.admin.replica import REPLICA
+from services.gateway.web.admin.servers import known
 from services.gateway.web.operation import Operation, WebRequest
 
 PATH: Final = "/admin/breakers"
@@ -48,11 +48,7 @@ def operations(fleet: Fleet) -> list[Operation]:
         return Breakers(REPLICA, [_state(server) for server in fleet.servers.values()])
 
     async def act(request: WebRequest) -> BreakerState:
-        name = request.path["server"]
-        server = fleet.get(name)
-        if server is None:
-            message = f"there is no server {name[:100]!r}"
-            raise HttpRefusal(404, message, reason="unknown_server", violation=False)
+        server = known(fleet, request.path["server"])
         match request.content.action:
             case "open":
                 server.breaker.hold_open()

@@ -98,6 +98,7 @@ def operations(settings: Limits, limiter: Limiter, store: SharedStore | None) ->
                 "subject": Parameter(_SUBJECT, required=True),
                 "issuer": Parameter(_ISSUER, required=True),
             },
+            refusals={409: "No limit is set for principals"},
         ),
     ]
 

@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from services.gateway.access import ADMIN_SCOPE
+from services.gateway.errors import HttpRefusal
 from services.gateway.fleet import Endpoint, Fleet, Server
 from services.gateway.web.admin.replica import REPLICA
 from services.gateway.web.operation import Operation, WebRequest
@@ -22,6 +23,10 @@ class EndpointState(msgspec.Struct):
     """In a row."""
     resting_seconds: float
     """For how long it is the last choice, since it failed."""
+    version: str | None
+    """What it says it is; empty where it says nothing, null while it wasn't asked."""
+    trusted: bool
+    """Whether its tools are those that were approved, if any need be; else it gets no requests."""
 
 
 class PoolState(msgspec.Struct):
@@ -68,6 +73,19 @@ def operations(fleet: Fleet) -> list[Operation]:
     ]
 
 
+def known(fleet: Fleet, name: str) -> Server:
+    """The server of that name.
+
+    Raises:
+        HttpRefusal: 404.
+    """
+    server = fleet.get(name)
+    if server is None:
+        message = f"there is no server {name[:100]!r}"
+        raise HttpRefusal(404, message, reason="unknown_server", violation=False)
+    return server
+
+
 def _state(server: Server) -> ServerState:
     pool = server.pool
     return ServerState(
@@ -80,5 +98,11 @@ def _state(server: Server) -> ServerState:
 
 
 def _endpoint(endpoint: Endpoint) -> EndpointState:
-    seconds = round(endpoint.resting_seconds, 1)
-    return EndpointState(endpoint.url, endpoint.in_flight, endpoint.failures, seconds)
+    return EndpointState(
+        url=endpoint.url,
+        in_flight=endpoint.in_flight,
+        failures=endpoint.failures,
+        resting_seconds=round(endpoint.resting_seconds, 1),
+        version=endpoint.version,
+        trusted=endpoint.trusted,
+    )
