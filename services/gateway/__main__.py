@@ -86,8 +86,15 @@ def run(config: GatewayConfig) -> None:
         ops_port=config.listen.ops_port,
         log_level=config.log_level,
         drain_seconds=config.drain_seconds,
+        unread_seconds=config.requests.unread_seconds,
     )
-    serve(app, ops_app(SERVICE, health, registry), health=health, settings=settings)
+    serve(
+        app,
+        ops_app(SERVICE, health, registry),
+        health=health,
+        settings=settings,
+        on_drain=app.drain,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

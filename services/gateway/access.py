@@ -38,6 +38,11 @@ class Access:
         self._policy = policy
         self._issuers = issuers
 
+    @property
+    def edition(self) -> object:
+        """The policy in force: another object whenever it has changed."""
+        return None if self._policy is None else self._policy.rulebook
+
     async def admit(self, authorization: bytes | None) -> tuple[Principal, View]:
         """Who the Authorization header says is calling, with all their scopes, and what there is for them.
 

@@ -30,6 +30,7 @@ from services.gateway.guard import Guard
 from services.gateway.issuers import Issuers
 from services.gateway.list_pages import ListPages
 from services.gateway.list_parts import PartReader
+from services.gateway.listening.service import ListeningService
 from services.gateway.lists import Lists
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.names import Names, PlainNames, PrefixedNames
@@ -95,6 +96,7 @@ class GatewayApp:
         self._pins = PinBoard(config.pinning, self._metrics, registry)
         self._discovery: Discovery = discovery_for(config, self._fleet, self._metrics)
         health.add_check("discovery", self._discovery.problem)
+        self._listening = self._listening_service(registry)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or run the lifespan."""
@@ -104,6 +106,25 @@ class GatewayApp:
             await self._mcp(scope, receive, send)
         else:
             await self._pages(scope, receive, send)
+
+    def drain(self, seconds: float) -> None:
+        """Send away, within `seconds`, callers whose requests would never end."""
+        if self._listening is not None:
+            self._listening.drain(seconds)
+
+    def _listening_service(self, registry: CollectorRegistry) -> ListeningService | None:
+        if not self._config.subscriptions.max_streams:
+            return None
+        return ListeningService(
+            self._config,
+            self._fleet,
+            self._access,
+            Targets(names_of(self._config)),
+            self._store,
+            registry,
+            discovered=lambda: self._discovery.problem() is None,
+            idle=self._shedder.idle,
+        )
 
     def _read_policy(self, auth: Auth | None) -> PolicyFile | None:
         settings = self._config.authorization
@@ -133,6 +154,8 @@ class GatewayApp:
             *(tools, reads, self._content, self._pins, self._approvals()),
         )
         permission = Permission(self._access, targets, self._metrics)
+        if self._listening is not None:
+            self._listening.run(self._background)
         levels = LogLevels()
         await self._durable.open()
         audit = self._config.audit
@@ -142,7 +165,7 @@ class GatewayApp:
             self._access,
             self._limiter,
             permission,
-            routes(forwarder, self._lists, levels),
+            routes(forwarder, self._lists, levels, self._listening),
             self._metrics,
             Asker(self._config.requests.input_seconds),
             levels,
@@ -188,6 +211,8 @@ class GatewayApp:
     async def _stop(self) -> None:
         await self._background.stop()
         await self._pins.stop()
+        if self._listening is not None:
+            await self._listening.close()
         await self._upstreams.close()
         await self._durable.close()
         if self._store is not None:

@@ -34,6 +34,8 @@ class Call:
     headers: dict[str, str] = field(default_factory=dict[str, str])
     """What goes to the server besides the protocol's own headers: the request's id and trace context, and the
     caller's `Mcp-Param-*` (parameters that it mirrored; the server checks them)."""
+    credentials: bytes | None = field(default=None, repr=False)
+    """The Authorization header, for what outlives the request: rights may end before a stream does."""
     session: bytes | None = None
     """The `Mcp-Session-Id` of a caller of the older generation."""
     log_level: str = DEFAULT_LOG_LEVEL

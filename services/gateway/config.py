@@ -25,6 +25,7 @@ from services.gateway.config_cache import Cache
 from services.gateway.config_content import Content
 from services.gateway.config_parts import SERVICE_ACCOUNT, HttpUrl, Part, Seconds
 from services.gateway.config_pinning import Pinning
+from services.gateway.config_subscriptions import Subscriptions
 from services.gateway.config_tracing import Tracing
 from services.gateway.names import SERVER_NAME_RULE, is_server_name
 from services.kit.conventions import DRAIN_SECONDS, MCP_PORT, OPS_PORT
@@ -125,6 +126,8 @@ class Requests(Part):
     max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * MEBIBYTE
     body_seconds: Seconds = 15
     """For a caller to send its whole body."""
+    unread_seconds: Seconds = 60
+    """The longest that a caller may leave unread what is sent to it; then its connection is closed."""
     input_seconds: Seconds = 300
     """For a caller of the older generation to give the input that a server needs in the middle of a call."""
     allowed_hosts: tuple[str, ...] | None = None
@@ -232,6 +235,7 @@ class GatewayConfig(BaseSettings):
     pinning: Pinning | None = None
     approval: Approval = Approval()
     state: State = State()
+    subscriptions: Subscriptions = Subscriptions()
     log_level: LogLevel = "info"
     drain_seconds: Annotated[int, Field(ge=0, le=3600)] = DRAIN_SECONDS
 

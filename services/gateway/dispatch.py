@@ -9,6 +9,8 @@ from services.gateway.call import Call, Era
 from services.gateway.errors import METHOD_NOT_FOUND, RpcError
 from services.gateway.forward import Forwarder
 from services.gateway.list_parts import LISTS
+from services.gateway.listening.changes import METHOD as LISTEN
+from services.gateway.listening.service import ListeningService
 from services.gateway.lists import Lists
 from services.gateway.messages import RawObject
 from services.gateway.session import LogLevels
@@ -24,10 +26,15 @@ class Route:
     eras: frozenset[Era] = frozenset(Era)
 
 
-def routes(forwarder: Forwarder, lists: Lists, levels: LogLevels) -> Mapping[str, Route]:
+def routes(
+    forwarder: Forwarder, lists: Lists, levels: LogLevels, listening: ListeningService | None
+) -> Mapping[str, Route]:
     """The whole method table."""
+    stateless = frozenset({Era.STATELESS})
+    listen = {} if listening is None else {LISTEN: Route(listening.listen, READ_SCOPE, stateless)}
     return {
-        "server/discover": Route(own_methods.discover, eras=frozenset({Era.STATELESS})),
+        **listen,
+        "server/discover": Route(own_methods.discover(listening=bool(listen)), eras=stateless),
         "initialize": Route(own_methods.initialize, eras=frozenset({Era.HANDSHAKE})),
         "logging/setLevel": Route(own_methods.set_level(levels), eras=frozenset({Era.HANDSHAKE})),
         "ping": Route(own_methods.ping, eras=frozenset({Era.HANDSHAKE})),

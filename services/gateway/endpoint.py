@@ -18,6 +18,7 @@ from services.gateway.dispatch import Route, route_for
 from services.gateway.eras import era_of, for_caller, may_be_older, meta_of
 from services.gateway.errors import INTERNAL_ERROR, HttpRefusal, RpcError
 from services.gateway.guard import PARAMETER_PREFIX, ClientGoneError, Guard, takes_stream
+from services.gateway.listening.changes import METHOD as LISTEN
 from services.gateway.messages import (
     decode_request,
     decode_response,
@@ -187,6 +188,7 @@ class McpEndpoint:
             principal=principal,
             view=view,
             headers=passed,
+            credentials=headers.get(b"authorization"),
             session=session,
             log_level=self._levels.of(session),
         )
@@ -195,7 +197,8 @@ class McpEndpoint:
         seconds = record.seconds
         method = record.method if record.method in self._table else OTHER
         self._metrics.requests.labels(method, record.era or "none", str(record.status)).inc()
-        self._metrics.durations.labels(method).observe(seconds)
+        if method != LISTEN:  # how long callers listen says nothing of the gateway
+            self._metrics.durations.labels(method).observe(seconds)
         get_logger().info(
             "request",
             method=record.method[:100],

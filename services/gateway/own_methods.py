@@ -21,15 +21,29 @@ DISCOVER_TTL_MS: Final = 60_000
 """What we can do changes only when we are replaced by another release."""
 
 
-async def discover(_call: Call) -> RawObject:
+LISTENING_CAPABILITIES: Final[dict[str, Any]] = {
+    **CAPABILITIES,
+    "tools": {"listChanged": True},
+    "resources": {"listChanged": True, "subscribe": True},
+    "prompts": {"listChanged": True},
+}
+"""With `subscriptions/listen`, which the older generation doesn't have."""
+
+
+def discover(*, listening: bool) -> Callable[[Call], Awaitable[RawObject]]:
     """`server/discover` of 2026-07-28."""
-    return {
+    result = {
         "supportedVersions": raw(STATELESS_VERSIONS),
-        "capabilities": raw(CAPABILITIES),
+        "capabilities": raw(LISTENING_CAPABILITIES if listening else CAPABILITIES),
         "instructions": raw(INSTRUCTIONS),
         "ttlMs": raw(DISCOVER_TTL_MS),
         "cacheScope": raw("public"),
     }
+
+    async def answer(_call: Call) -> RawObject:
+        return dict(result)
+
+    return answer
 
 
 HANDSHAKE_CAPABILITIES: Final = {**CAPABILITIES, "logging": {}}

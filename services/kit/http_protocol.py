@@ -1,16 +1,19 @@
-"""uvicorn's httptools protocol, with bounds on a request's head, and without upgrades.
+"""uvicorn's httptools protocol, with bounds on requests' heads and on clients that don't read; no upgrades.
 
 httptools collects header lines without a limit of size or time, so a client could fill memory or hold a
-connection open for ever before any app code runs. And it ends a request that offers another protocol
-(`Upgrade: h2c`, as Java's client does) after its head: the body would be lost or, worse, read as the next
-request, which a proxy in front of us didn't see as one. We ignore the offer, as HTTP lets us.
+connection open for ever before any app code runs. And a client that reads nothing of a response would keep
+what waits for it, and whoever writes it, as long as it likes. And uvicorn ends a request that offers another
+protocol (`Upgrade: h2c`, as Java's client does) after its head: the body would be lost or, worse, read as the
+next request, which a proxy in front of us didn't see as one. We ignore the offer, as HTTP lets us.
 """
 
 import asyncio
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from services.kit.logs import get_logger
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 HEAD_SECONDS: Final = 15.0
@@ -28,13 +31,25 @@ class HeadTooLargeError(Exception):
     """A request's head exceeds `MAX_HEAD_BYTES`."""
 
 
+LINGER_SECONDS: Final = 1
+"""How long a connection whose client wasn't told is kept for its next request."""
+
+CLOSE: Final = (b"connection", b"close")
+
+
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """Closes connections whose request head is too large or too slow."""
+    """Closes connections whose request head is too large or too slow, or whose client doesn't read."""
 
     parser: httptools.HttpRequestParser
     _head_bytes = 0
     _in_head = True
     _head_timer: asyncio.TimerHandle | None = None
+    _unread_bytes = 0
+    _unread_timer: asyncio.TimerHandle | None = None
+
+    def __init__(self, *arguments: Any, unread_seconds: float, **options: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        super().__init__(*arguments, **options)
+        self._unread_seconds = unread_seconds
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A connection opened: its first request must begin soon."""
@@ -44,7 +59,24 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, and with it the wait for a head."""
         self._stop_timer()
+        self._stop_unread_timer()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """More waits for the client than is good; it must go on reading."""
+        super().pause_writing()
+        self._watch_unread()
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        self._stop_unread_timer()
+        super().resume_writing()
+
+    def send_away(self) -> None:
+        """Say with the response in the making, if there is one, that it is the last on this connection."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is not None and not cycle.response_started:
+            cycle.default_headers = [*cycle.default_headers, CLOSE]
 
     def data_received(self, data: bytes) -> None:
         """Bytes came in: those of an unfinished head are counted."""
@@ -110,6 +142,33 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _close_slow(self) -> None:
         if not self.transport.is_closing():
             self.transport.close()
+
+    def shutdown(self) -> None:
+        """Close the connection once its client knows, or can be expected to.
+
+        A response that has begun may have promised that more requests may follow. Closed right after it, the
+        connection could break under the next one; so that is answered, and says that it is the last.
+        """
+        if self.cycle and self.cycle.response_started and not self.cycle.response_complete:
+            self.timeout_keep_alive = LINGER_SECONDS
+        else:
+            super().shutdown()
+
+    def _watch_unread(self) -> None:
+        self._unread_bytes = self.transport.get_write_buffer_size()
+        self._unread_timer = self.loop.call_later(self._unread_seconds, self._close_unread)
+
+    def _close_unread(self) -> None:
+        if self.transport.get_write_buffer_size() < self._unread_bytes:
+            self._watch_unread()  # it is slow, but reads
+            return
+        get_logger().warning("a client doesn't read", client=self.client, bytes=self._unread_bytes)
+        self.transport.abort()
+
+    def _stop_unread_timer(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
 
     def _stop_timer(self) -> None:
         if self._head_timer is not None:

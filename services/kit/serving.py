@@ -1,8 +1,9 @@
 """Runs a service: its app and its operations app in one event loop, until a signal, then drains.
 
-On SIGTERM or SIGINT: readiness turns off, no new connection is accepted, requests in flight get
-`drain_seconds` to finish, and the process ends with status 0. Health and metrics answer to the end.
-A second signal ends it at once.
+On SIGTERM: readiness turns off, and every response is the last on its connection. Those who haven't heard
+yet still get in for a moment; then nobody does, and requests in flight finish. `drain_seconds` after the
+signal the process has ended with status 0. Health and metrics answer to the end. SIGINT is for people: nobody
+gets in from then on. A second signal ends the process at once.
 """
 
 import asyncio
@@ -10,7 +11,8 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import partial
 from typing import Final
 
 import uvicorn
@@ -18,7 +20,7 @@ import uvloop
 
 from services.kit.asgi import App
 from services.kit.health import Health
-from services.kit.http_protocol import BoundedHttpProtocol
+from services.kit.http_protocol import CLOSE, BoundedHttpProtocol
 from services.kit.logs import get_logger
 from services.kit.settings import ServiceSettings
 
@@ -27,13 +29,32 @@ KEEP_ALIVE_SECONDS: Final = 75
 
 BACKLOG: Final = 1024
 
+ACCEPT_SECONDS: Final = 3.0
+"""How long after SIGTERM new connections are still accepted: balancers take a while to hear of it …"""
+ACCEPT_SHARE: Final = 0.25
+"""… but no more than this part of the drain time."""
+
 
 class ServeError(Exception):
     """The service can't listen; the message is one line, meant for the operator."""
 
 
-def serve(app: App, ops_app: App, *, health: Health, settings: ServiceSettings) -> None:
+def serve(
+    app: App,
+    ops_app: App,
+    *,
+    health: Health,
+    settings: ServiceSettings,
+    on_drain: Callable[[float], None] | None = None,
+) -> None:
     """Serve `app` and `ops_app` until a signal; returns when drained.
+
+    Args:
+        app: answers on the service's own port.
+        ops_app: answers on the operations port.
+        health: what probes are told.
+        settings: where to listen, and how long to drain.
+        on_drain: is told, with the drain time, when it begins.
 
     Raises:
         ServeError: an address can't be listened on.
@@ -49,7 +70,8 @@ def serve(app: App, ops_app: App, *, health: Health, settings: ServiceSettings) 
                     main_socket=main_socket,
                     ops_socket=ops_socket,
                     health=health,
-                    drain_seconds=settings.drain_seconds,
+                    settings=settings,
+                    on_drain=on_drain,
                 )
             )
 
@@ -70,12 +92,14 @@ async def _serve(
     main_socket: socket.socket,
     ops_socket: socket.socket,
     health: Health,
-    drain_seconds: int,
+    settings: ServiceSettings,
+    on_drain: Callable[[float], None] | None,
 ) -> None:
-    stop = asyncio.Event()
-    _on_signals(stop)
-    main = _Server(app, drain_seconds, lifespan="auto")
-    ops = _Server(ops_app, 1, lifespan="off")
+    stop = _Stop()
+    stop.on_signals()
+    drain_seconds = settings.drain_seconds
+    main = _Server(app, drain_seconds, settings.unread_seconds, lifespan="auto")
+    ops = _Server(ops_app, 1, settings.unread_seconds, lifespan="off")
     ops_task = asyncio.create_task(ops.serve(sockets=[ops_socket]))
     main_task = asyncio.create_task(main.serve(sockets=[main_socket]))
     try:
@@ -90,6 +114,9 @@ async def _serve(
         await _first(stop, main_task, ops_task)
         health.draining = True
         get_logger().info("draining", seconds=drain_seconds)
+        if on_drain is not None:
+            on_drain(drain_seconds)
+        main.accepts_late = stop.signal == signal.SIGTERM
         main.should_exit = True
         await main_task
     finally:
@@ -107,29 +134,37 @@ async def _first(event: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
             task.result()
 
 
-def _on_signals(stop: asyncio.Event) -> None:
-    """First signal: `stop`. Second: the end, at once.
+class _Stop(asyncio.Event):
+    """Set by the first signal. The second one is the end, at once.
 
     By `os._exit`, since the default action of a signal is ignored for a container's first process.
     """
 
-    def handle(number: int) -> None:
-        if stop.is_set():
-            os._exit(128 + number)
-        stop.set()
+    signal = 0
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, handle, number)
+    def on_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._handle, number)
+
+    def _handle(self, number: int) -> None:
+        if self.is_set():
+            os._exit(128 + number)
+        self.signal = number
+        self.set()
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server with an event for "listening", and without signal handlers (they are ours)."""
+    """uvicorn's server with an event for "listening", our way to drain, and no signal handlers of its own."""
 
-    def __init__(self, app: App, drain_seconds: int, *, lifespan: str) -> None:
+    accepts_late = False
+
+    def __init__(self, app: App, drain_seconds: int, unread_seconds: float, *, lifespan: str) -> None:
+        self._accept_seconds = min(ACCEPT_SECONDS, ACCEPT_SHARE * drain_seconds)
+        protocol = partial(BoundedHttpProtocol, unread_seconds=unread_seconds)
         super().__init__(
             uvicorn.Config(
                 app,  # pyright: ignore[reportArgumentType] - uvicorn spells ASGI's shapes with TypedDicts
-                http=BoundedHttpProtocol,
+                http=protocol,  # pyright: ignore[reportArgumentType] - a class, but for one argument
                 ws="none",
                 lifespan=lifespan,  # pyright: ignore[reportArgumentType] - one of uvicorn's literals
                 log_config=None,
@@ -138,7 +173,7 @@ class _Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=drain_seconds,
+                timeout_graceful_shutdown=drain_seconds - self._accept_seconds,  # pyright: ignore[reportArgumentType] - any number will do
             )
         )
         self.listening = asyncio.Event()
@@ -146,6 +181,15 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listening.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
+        for connection in self.server_state.connections:
+            assert isinstance(connection, BoundedHttpProtocol)  # noqa: S101 - tells the type checker
+            connection.send_away()
+        if self.accepts_late:
+            await asyncio.sleep(self._accept_seconds)
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

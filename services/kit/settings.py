@@ -35,6 +35,8 @@ class ServiceSettings(BaseSettings):
     ops_port: Port = OPS_PORT
     log_level: LogLevel = "info"
     drain_seconds: Annotated[int, Field(ge=0, le=3600)] = DRAIN_SECONDS
+    unread_seconds: Annotated[float, Field(gt=0, le=3600)] = 60
+    """The longest that a client may leave unread what is sent to it; then its connection is closed."""
 
 
 def load(settings_class: type[SettingsT]) -> SettingsT:

@@ -50,8 +50,12 @@ class View(Protocol):
         """About a tool, resource or prompt by the name that its server gives it."""
         ...
 
-    def sees(self, server: str) -> bool:
-        """Whether anything of the server may be there."""
+    def sees(self, server: str, kind: Kind | None = None) -> bool:
+        """Whether anything of the server (of this kind) may be there."""
+        ...
+
+    def same_as(self, other: "View") -> bool:
+        """Whether both let the caller see the same."""
         ...
 
 
@@ -65,9 +69,13 @@ class Unrestricted:
         """Everything is there."""
         return ALLOWED
 
-    def sees(self, server: str) -> bool:  # noqa: ARG002 - see View
+    def sees(self, server: str, kind: Kind | None = None) -> bool:  # noqa: ARG002 - see View
         """So is every server."""
         return True
+
+    def same_as(self, other: View) -> bool:
+        """There is only one such view."""
+        return other is self
 
 
 UNRESTRICTED: Final = Unrestricted()
@@ -96,15 +104,22 @@ class RuleView:
     ) -> None:
         rules = tuple(rules)
         self.groups = groups
+        self.meaning = tuple(rule.source for rule in rules), scopes
         self._allow = tuple(rule for rule in rules if rule.source.effect == "allow")
         self._ask = tuple(rule for rule in rules if rule.source.effect == "ask")
         self._deny = tuple(rule for rule in rules if rule.source.effect == "deny")
         self._scopes = scopes
         self._decisions: dict[tuple[Kind, str, str], Decision] = {}
 
-    def sees(self, server: str) -> bool:
+    def sees(self, server: str, kind: Kind | None = None) -> bool:
         """Whether any rule allows something of the server."""
-        return any(rule.servers(server) for rule in self._allow)
+        return any(
+            rule.servers(server) and (kind is None or getattr(rule.source, kind)) for rule in self._allow
+        )
+
+    def same_as(self, other: View) -> bool:
+        """Whether the same rules concern both, and both have the same scopes."""
+        return isinstance(other, RuleView) and self.meaning == other.meaning
 
     def decide(self, kind: Kind, server: str, name: str) -> Decision:
         """Denied when any rule denies it, or none allows it."""

@@ -7,7 +7,9 @@ before anything of them is looked at.
 """
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Generator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -74,6 +76,15 @@ class Shedder:
                 self.in_flight -= 1
 
         return shielded
+
+    @contextlib.contextmanager
+    def idle(self) -> Generator[None]:
+        """Within it a request is open, but no work."""
+        self.in_flight -= 1
+        try:
+            yield
+        finally:
+            self.in_flight += 1
 
     async def watch(self) -> None:
         """Measure until cancelled."""

@@ -71,6 +71,10 @@ class Process:
     def stop(self) -> int:
         if self.popen.poll() is None:
             self.popen.send_signal(signal.SIGTERM)
+        return self.end()
+
+    def end(self) -> int:
+        """Wait for its end, not for ever."""
         try:
             return self.popen.wait(20)
         except subprocess.TimeoutExpired:
@@ -140,11 +144,16 @@ class Launcher:
     def program(self, name: str, *arguments: str) -> int:
         """Start one of `programs/` with its last positional argument being a port; returns the port."""
         port = free_port()
-        log = self.folder / f"{name}-{port}.log"
         first, rest = arguments[:1], arguments[1:]
-        self.processes.append(Process([str(PROGRAMS / f"{name}.py"), *first, str(port), *rest], log))
-        wait_for(lambda: accepts(port), f"{name} on its port")
+        self.restart(name, *first, port, *rest)
         return port
+
+    def restart(self, name: str, *arguments: Any) -> None:
+        """Start one of `programs/` on a port that is among its arguments."""
+        port = next(it for it in arguments if isinstance(it, int))
+        log = self.folder / f"{name}-{port}.log"
+        self.processes.append(Process([str(PROGRAMS / f"{name}.py"), *map(str, arguments)], log))
+        wait_for(lambda: accepts(port), f"{name} on its port")
 
     def server(self, module: str, **environment: str) -> str:
         """Start a server of the kit; returns its URL."""
@@ -181,9 +190,9 @@ class Launcher:
     def stop(self) -> None:
         for process in self.processes:
             if process.popen.poll() is None:
-                process.popen.send_signal(signal.SIGTERM)
+                process.popen.send_signal(signal.SIGINT)  # a gateway then waits for no balancer
         for process in self.processes:
-            process.stop()
+            process.end()
 
 
 class Shifty:
@@ -222,6 +231,7 @@ class RedisServer:
     """A Redis (or Valkey) of Debian's, that can stop, hang and come back."""
 
     PASSWORD = "correct horse"
+    wait_for = staticmethod(wait_for)
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()

@@ -1,5 +1,6 @@
 """A served process: two ports, draining, signals, and bounds on request heads."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -16,6 +17,7 @@ from typing import Any
 import httpx2
 import pytest
 
+LARGE = 40_000_000
 PROGRAM = """
 import asyncio, sys
 from services.kit import http_protocol
@@ -38,7 +40,12 @@ async def app(scope, receive, send):
             received += event["body"]
         await respond(send, 200, b"<" + received + event["body"] + b">")
         return
-    await respond(send, 200, b"done")
+    if scope["path"] == "/endless":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while (await asyncio.wait_for(receive(), None))["type"] != "http.disconnect":
+            for _ in range(10_000):
+                await send({"type": "http.response.body", "body": b"x" * 10_000, "more_body": True})
+    await respond(send, 200, b"x" * 40_000_000 if scope["path"] == "/large" else b"done")
 
 configure_logging("demo")
 health = Health()
@@ -95,6 +102,86 @@ def test_requests_in_flight_finish_and_health_answers_meanwhile(served: Served) 
     thread.join()
     assert answers[0].text == "done"
     assert served.process.wait(10) == 0
+
+
+def test_those_who_have_not_heard_get_in_for_a_moment_and_are_sent_away(served: Served) -> None:
+    ports = served.listening()
+    with socket.create_connection(("127.0.0.1", ports["port"]), timeout=20) as kept:
+        assert "connection: close" not in ask(kept)
+        served.process.send_signal(signal.SIGTERM)
+        wait_until_draining(ports["ops_port"])
+        assert "connection: close" in ask(kept)
+        assert kept.recv(100) == b""
+    with socket.create_connection(("127.0.0.1", ports["port"]), timeout=20) as new:
+        assert "connection: close" in ask(new)
+    deadline = time.monotonic() + 20
+    while accepts(ports["port"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert served.process.wait(20) == 0
+
+
+def test_people_do_not_wait_for_balancers(served: Served) -> None:
+    port = served.listening()["port"]
+    served.process.send_signal(signal.SIGINT)
+    assert served.process.wait(20) == 0
+    assert not accepts(port)
+
+
+def ask(connection: socket.socket) -> str:
+    """The whole answer to a request."""
+    connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    received = b""
+    while not received.endswith(b"done"):
+        received += connection.recv(1000)
+    return received.decode()
+
+
+def accepts(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_until_draining(ops_port: int) -> None:
+    deadline = time.monotonic() + 20
+    while httpx2.get(f"http://127.0.0.1:{ops_port}/health/ready").status_code == 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_client_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
+    served = Served(tmp_path / "log", UNREAD_SECONDS="0.5")
+    try:
+        port = served.listening()["port"]
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n")
+            deadline = time.monotonic() + 20
+            while "a client doesn't read" not in served.log.read_text():
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            with contextlib.suppress(ConnectionResetError):
+                while connection.recv(1_000_000):
+                    pass
+    finally:
+        served.process.kill()
+        served.process.wait()
+
+
+def test_a_client_that_reads_slowly_is_not(tmp_path: Path) -> None:
+    served = Served(tmp_path / "log", UNREAD_SECONDS="0.5")
+    try:
+        port = served.listening()["port"]
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n")
+            received = 0
+            for _ in range(20):
+                time.sleep(0.2)
+                received += len(connection.recv(1_000_000))
+            while received < LARGE:
+                received += len(connection.recv(1_000_000))
+    finally:
+        served.process.kill()
+        served.process.wait()
 
 
 def test_a_second_signal_ends_it_at_once(served: Served) -> None:

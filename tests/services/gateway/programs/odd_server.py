@@ -89,6 +89,22 @@ async def hang(exchange: Exchange) -> None:
     seen.append("cancelled")
 
 
+async def listen(exchange: Exchange, request: dict[str, Any]) -> None:
+    """Tell of a part of the first resource and of the second one, then of nothing."""
+    wanted = request["params"]["notifications"]
+    first, second = wanted["resourceSubscriptions"]
+    await exchange.start(200, STREAM)
+    acknowledged = message(
+        method="notifications/subscriptions/acknowledged", params={"notifications": wanted}
+    )
+    await exchange.body(event(acknowledged), more=True)
+    for uri in (f"{first}/a/b.txt", second, "file:///other", f"{first}2"):
+        await exchange.body(
+            event(message(method="notifications/resources/updated", params={"uri": uri})), more=True
+        )
+    await hang(exchange)
+
+
 async def call(exchange: Exchange, request: dict[str, Any], headers: dict[str, str]) -> None:
     tool = request["params"]["name"]
     if tool == "hang":
@@ -122,6 +138,8 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         await asyncio.sleep(30)
     if request["method"] == "tools/call":
         await call(exchange, request, headers)
+    elif request["method"] == "subscriptions/listen":
+        await listen(exchange, request)
     elif request["method"] == "tools/list":
         await exchange.json(message(id=request["id"], result=page(request["params"])))
     elif request["method"] == "server/discover":

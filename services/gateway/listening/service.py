@@ -1,0 +1,77 @@
+"""`subscriptions/listen` as one part of the gateway: what it consists of, and what runs for it."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from prometheus_client import CollectorRegistry
+
+from services.gateway.access import Access
+from services.gateway.background import Background
+from services.gateway.call import Call
+from services.gateway.config import GatewayConfig
+from services.gateway.fleet import Fleet
+from services.gateway.listening.bus import Bus
+from services.gateway.listening.changes import Change
+from services.gateway.listening.interest import Interest
+from services.gateway.listening.listening import Listening
+from services.gateway.listening.metrics import ListeningMetrics
+from services.gateway.listening.streams import Streams
+from services.gateway.listening.watcher import Watcher
+from services.gateway.messages import RawObject
+from services.gateway.targets import Targets
+from services.gateway.traffic.shared_store import SharedStore
+
+
+class ListeningService:
+    """Lives as long as the gateway."""
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        fleet: Fleet,
+        access: Access,
+        targets: Targets,
+        store: SharedStore | None,
+        registry: CollectorRegistry,
+        *,
+        discovered: Callable[[], bool],
+        idle: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._shared = store is not None
+        interest = Interest()
+        self._streams = Streams(config.subscriptions, interest)
+        self._bus = Bus(store, self._streams, registry)
+        self._watcher = Watcher(
+            fleet,
+            interest,
+            config.upstream.connect_seconds,
+            discovered=discovered,
+            report=self._bus.announce,
+        )
+        metrics = ListeningMetrics(registry, self._streams.__len__, lambda: self._watcher.open)
+        self._listening = Listening(fleet, access, targets, self._streams, self._watcher, metrics, idle)
+
+    def run(self, background: Background) -> None:
+        """Begin what runs beside the requests."""
+        self._watcher.begin()
+        background.keep("watching the fleet", self._watcher.run)
+        background.keep("looking after streams", self._listening.watch)
+        if self._shared:
+            background.keep("telling other replicas", self._bus.send)
+            background.keep("hearing from other replicas", self._bus.receive)
+
+    async def listen(self, call: Call) -> RawObject:
+        """Answer the method."""
+        return await self._listening.listen(call)
+
+    def announce(self, change: Change) -> None:
+        """Tell callers of a change that isn't a server's own doing."""
+        self._bus.announce(change)
+
+    def drain(self, seconds: float) -> None:
+        """End all streams within `seconds`."""
+        self._streams.drain(seconds)
+
+    async def close(self) -> None:
+        """Stop listening to servers."""
+        await self._watcher.close()

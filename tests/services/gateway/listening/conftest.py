@@ -1,0 +1,197 @@
+"""Clients that listen, servers that change, and gateways between them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx2
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.services.gateway.conftest import Gateway, Launcher
+
+SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
+ALL_LISTS = {"toolsListChanged": True, "promptsListChanged": True, "resourcesListChanged": True}
+
+
+def request(wanted: Any, *, token: str | None = None, id_: Any = 7) -> dict[str, Any]:
+    """What httpx2's `stream` and `post` take besides the URL."""
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    params = {"_meta": meta, "notifications": wanted}
+    headers = {
+        "Accept": "application/json, text/event-stream",
+        "MCP-Protocol-Version": "2026-07-28",
+        "Mcp-Method": "subscriptions/listen",
+        **({"Authorization": f"Bearer {token}"} if token else {}),
+    }
+    body = {"jsonrpc": "2.0", "id": id_, "method": "subscriptions/listen", "params": params}
+    return {"json": body, "headers": headers}
+
+
+class Listener:
+    """A client on a thread of its own that keeps all that comes; begins when its stream is acknowledged."""
+
+    request = staticmethod(request)
+
+    def __init__(
+        self, gateway: Gateway, wanted: dict[str, Any], *, token: str | None = None, id_: Any = 7
+    ) -> None:
+        self._url = f"{gateway.url}/mcp"
+        self._wait_for = gateway.wait_for
+        self._request = request(wanted, token=token, id_=id_)
+        self.client = httpx2.Client(timeout=httpx2.Timeout(20, read=None))
+        self.headers: dict[str, str] = {}
+        self.messages: list[dict[str, Any]] = []
+        self.comments = 0
+        self.finished = threading.Event()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._wait_for(lambda: self.messages or self.finished.is_set(), "acknowledgement")
+        assert self.messages[0]["method"] == "notifications/subscriptions/acknowledged"
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._response.close()
+        self.client.close()
+
+    def _read(self) -> None:
+        try:
+            with self.client.stream("POST", self._url, **self._request) as response:
+                self._response = response
+                self.headers = dict(response.headers)
+                for line in response.iter_lines():
+                    if line.startswith("data: "):
+                        self.messages.append(json.loads(line[6:]))
+                    elif line.startswith(":"):
+                        self.comments += 1
+        except (httpx2.HTTPError, httpx2.StreamError, OSError):
+            self.broken = True
+        finally:
+            self.finished.set()
+
+    broken = False
+    """Whether the connection ended before the response did."""
+
+    @property
+    def honored(self) -> dict[str, Any]:
+        """What was acknowledged."""
+        return self.messages[0]["params"]["notifications"]
+
+    @property
+    def told(self) -> list[str]:
+        """The lists and resources that were told of."""
+        return [short(message) for message in self.messages[1:] if "method" in message]
+
+    def expect(self, *told: str) -> None:
+        """Wait until all of this was told, and find that nothing else was."""
+        self._wait_for(lambda: set(told) <= set(self.told), f"{told} in {self.told}")
+        assert sorted(self.told) == sorted(told)
+
+    def forget(self) -> None:
+        """Begin anew with what is told."""
+        del self.messages[1:]
+
+    def expect_end(self) -> dict[str, Any]:
+        """Wait for the proper end; returns the result."""
+        assert self.finished.wait(30)
+        assert not self.broken
+        return self.messages[-1]["result"]
+
+
+def short(message: dict[str, Any]) -> str:
+    """A notification as a word: "tools", or a resource's URI."""
+    if message["method"] == "notifications/resources/updated":
+        return message["params"]["uri"]
+    return message["method"].split("/")[1]
+
+
+@pytest.fixture(scope="session")
+def listening() -> type[Listener]:
+    return Listener
+
+
+class ChangingServer:
+    """A server that tells of what it is told."""
+
+    def __init__(self, launcher: Launcher, name: str, *options: str) -> None:
+        self._launcher, self._arguments = launcher, options
+        self.name = name
+        self.port = launcher.program("changing_server", name, *options)
+        self.process = launcher.processes[-1].popen
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def change(self, *events: str) -> None:
+        httpx2.post(f"{self.url}/change", json=events).raise_for_status()
+
+    def asked(self) -> list[dict[str, Any]]:
+        """The filters that it was asked to listen by."""
+        return httpx2.get(f"{self.url}/asked").json()
+
+    def streams(self) -> int:
+        """How many are open."""
+        return httpx2.get(f"{self.url}/open").json()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def restart(self) -> None:
+        """Kill it, and start it anew on its port."""
+        self.kill()
+        self._launcher.restart("changing_server", self.name, self.port, *self._arguments)
+        self.process = self._launcher.processes[-1].popen
+
+
+@pytest.fixture
+def changing(launcher: Launcher) -> Callable[..., ChangingServer]:
+    """Starts a server by its name."""
+    return partial(ChangingServer, launcher)
+
+
+@pytest.fixture(scope="session")
+def alpha(shared: Launcher) -> ChangingServer:
+    return ChangingServer(shared, "alpha")
+
+
+@pytest.fixture(scope="session")
+def alpha_too(shared: Launcher) -> ChangingServer:
+    """Another endpoint of the same server, which shares nothing with the first."""
+    return ChangingServer(shared, "alpha")
+
+
+@pytest.fixture(scope="session")
+def beta(shared: Launcher) -> ChangingServer:
+    return ChangingServer(shared, "beta")
+
+
+@pytest.fixture
+def before(launcher: Launcher) -> Callable[..., Gateway]:
+    """Starts a gateway before servers; further settings are the gateway's."""
+
+    return partial(start, launcher)
+
+
+@pytest.fixture(scope="session")
+def gateway(shared: Launcher, alpha: ChangingServer, beta: ChangingServer) -> Gateway:
+    return start(shared, alpha, beta, subscriptions={"keep_alive_seconds": 1})
+
+
+def start(launcher: Launcher, *servers: ChangingServer, **config: Any) -> Gateway:
+    urls: dict[str, list[str]] = {}
+    for server in servers:
+        urls.setdefault(server.name, []).append(f"{server.url}/mcp")
+    listed = [{"name": name, "urls": found} for name, found in urls.items()]
+    return launcher.gateway({"auth": "none", "servers": listed, **config})
