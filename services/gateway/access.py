@@ -49,7 +49,10 @@ class Access:
         Raises:
             HttpRefusal: 401 with a challenge; 503 while the issuer's keys can't be had.
         """
-        principal = await self._authenticate(authorization)
+        return self.enter(await self._authenticate(authorization))
+
+    def enter(self, principal: Principal) -> tuple[Principal, View]:
+        """Who is known, with all their scopes, and what there is for them now."""
         if self._policy is None:
             return principal, UNRESTRICTED
         return self._policy.rulebook.enter(principal)

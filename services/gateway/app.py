@@ -1,7 +1,7 @@
 """The gateway's ASGI app: which path is answered by what, and what lives as long as the process."""
 
 import asyncio
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry
 
@@ -54,6 +54,9 @@ from services.kit.conventions import MCP_PATH
 from services.kit.health import Health
 from services.kit.version import VERSION
 
+if TYPE_CHECKING:
+    from services.gateway.tasks.methods import TaskMethods  # loads the driver of Postgres
+
 SERVICE: Final = "gateway"
 
 
@@ -72,6 +75,7 @@ class GatewayApp:
             StateKeyError: a key for callers' state can't be used.
         """
         self._config = config
+        self._registry = registry
         self._health = health
         self._metrics = GatewayMetrics(registry)
         self._fleet = Fleet(config.upstream.connections_per_server, config.upstream.breaker)
@@ -165,7 +169,13 @@ class GatewayApp:
             self._access,
             self._limiter,
             permission,
-            routes(forwarder, self._lists, levels, self._listening),
+            routes(
+                forwarder,
+                self._lists,
+                levels,
+                self._listening,
+                self._tasks(forwarder, permission, trail, targets),
+            ),
             self._metrics,
             Asker(self._config.requests.input_seconds),
             levels,
@@ -208,7 +218,32 @@ class GatewayApp:
         used = SingleUse(self._store, settings.without_redis)
         return Approvals(settings, self._sealer, used, self._lists, self._metrics)
 
+    def _tasks(
+        self, forwarder: Forwarder, permission: Permission, trail: Trail, targets: Targets
+    ) -> "TaskMethods | None":
+        self._runner = None
+        if self._config.tasks is None or self._durable.database is None:
+            return None
+        from services.gateway.tasks import opening  # noqa: PLC0415 - loads the driver of Postgres
+
+        around = opening.Surroundings(
+            forwarder=forwarder,
+            access=self._access,
+            permission=permission,
+            trail=trail,
+            fleet=self._fleet,
+            lists=self._lists,
+            targets=targets,
+            health=self._health,
+            registry=self._registry,
+        )
+        methods, self._runner = opening.open_tasks(self._config.tasks, self._durable.database, around)
+        self._background.keep("carrying out tasks", self._runner.run)
+        return methods
+
     async def _stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.finish(self._config.drain_seconds)
         await self._background.stop()
         await self._pins.stop()
         if self._listening is not None:

@@ -44,6 +44,8 @@ class Call:
     """What goes back besides the answer."""
     on_event: OnEvent | None = None
     """Where progress of the call goes; None when the caller takes no stream."""
+    seconds: float | None = None
+    """The longest that its server may take, for a call that nobody waits for."""
     server: str = ""
     """Filled in on the way: which server it went to, …"""
     target: str = ""

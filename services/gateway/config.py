@@ -26,6 +26,7 @@ from services.gateway.config_content import Content
 from services.gateway.config_parts import SERVICE_ACCOUNT, HttpUrl, Part, Seconds
 from services.gateway.config_pinning import Pinning
 from services.gateway.config_subscriptions import Subscriptions
+from services.gateway.config_tasks import Tasks
 from services.gateway.config_tracing import Tracing
 from services.gateway.names import SERVER_NAME_RULE, is_server_name
 from services.kit.conventions import DRAIN_SECONDS, MCP_PORT, OPS_PORT
@@ -227,6 +228,7 @@ class GatewayConfig(BaseSettings):
     postgres: PostgresSettings | None = None
     """What must not be lost; its schema is made by `services.gateway.migrate`."""
     audit: Audit | None = None
+    tasks: Tasks | None = None
     limits: Limits = Limits()
     overload: Overload = Overload()
     cache: Cache = Cache()
@@ -271,6 +273,8 @@ class GatewayConfig(BaseSettings):
             raise ValueError("exactly one of 'discovery' and 'servers' is needed")
         if self.audit is not None and self.audit.sink == "postgres" and self.postgres is None:
             raise ValueError("audit.sink: postgres needs 'postgres'; set it, or audit.sink to 'log'")
+        if self.tasks is not None and self.postgres is None:
+            raise ValueError("tasks needs 'postgres', where they are kept")
         if self.names == "plain" and len(self.servers) != 1:
             raise ValueError(
                 "names: plain needs exactly one server, named in 'servers': several could offer the same "

@@ -2,11 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from services.gateway import own_methods
 from services.gateway.access import CALL_SCOPE, READ_SCOPE
 from services.gateway.call import Call, Era
 from services.gateway.errors import METHOD_NOT_FOUND, RpcError
+from services.gateway.extensions import TASKS
 from services.gateway.forward import Forwarder
 from services.gateway.list_parts import LISTS
 from services.gateway.listening.changes import METHOD as LISTEN
@@ -14,6 +16,9 @@ from services.gateway.listening.service import ListeningService
 from services.gateway.lists import Lists
 from services.gateway.messages import RawObject
 from services.gateway.session import LogLevels
+
+if TYPE_CHECKING:
+    from services.gateway.tasks.methods import TaskMethods  # loads the driver of Postgres
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +32,19 @@ class Route:
 
 
 def routes(
-    forwarder: Forwarder, lists: Lists, levels: LogLevels, listening: ListeningService | None
+    forwarder: Forwarder,
+    lists: Lists,
+    levels: LogLevels,
+    listening: ListeningService | None,
+    tasks: "TaskMethods | None" = None,
 ) -> Mapping[str, Route]:
-    """The whole method table."""
+    """The whole method table; without `listening` and `tasks`, none of their methods."""
     stateless = frozenset({Era.STATELESS})
     listen = {} if listening is None else {LISTEN: Route(listening.listen, READ_SCOPE, stateless)}
+    extensions = [] if tasks is None else [TASKS]
     return {
         **listen,
-        "server/discover": Route(own_methods.discover(listening=bool(listen)), eras=stateless),
+        "server/discover": Route(own_methods.discover(extensions, listening=bool(listen)), eras=stateless),
         "initialize": Route(own_methods.initialize, eras=frozenset({Era.HANDSHAKE})),
         "logging/setLevel": Route(own_methods.set_level(levels), eras=frozenset({Era.HANDSHAKE})),
         "ping": Route(own_methods.ping, eras=frozenset({Era.HANDSHAKE})),
@@ -42,8 +52,15 @@ def routes(
         "resources/read": Route(forwarder.forward, READ_SCOPE),
         "prompts/get": Route(forwarder.forward, READ_SCOPE),
         "completion/complete": Route(forwarder.complete, READ_SCOPE),
-        "tools/call": Route(forwarder.forward, CALL_SCOPE),
+        "tools/call": Route(forwarder.forward if tasks is None else tasks.call, CALL_SCOPE),
+        **({} if tasks is None else _about_tasks(tasks)),
     }
+
+
+def _about_tasks(tasks: "TaskMethods") -> Mapping[str, Route]:
+    answers = {"tasks/get": tasks.get, "tasks/update": tasks.update, "tasks/cancel": tasks.cancel}
+    eras = frozenset({Era.STATELESS})
+    return {method: Route(answer, CALL_SCOPE, eras) for method, answer in answers.items()}
 
 
 def route_for(table: Mapping[str, Route], method: str, era: Era) -> Route:

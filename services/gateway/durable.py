@@ -16,27 +16,27 @@ class Durable:
     def __init__(self, config: GatewayConfig, health: Health, registry: CollectorRegistry) -> None:
         """Prepare; nothing is connected to yet."""
         self._replica = platform.node()
-        self._database = None
+        self.database = None
         if config.postgres is not None:
             # The driver takes a tenth of a second to load.
             from services.kit.postgres.database import Database  # noqa: PLC0415 - as above
 
-            self._database = Database(config.postgres, f"mcp-gateway {self._replica}", registry)
+            self.database = Database(config.postgres, f"mcp-gateway {self._replica}", registry)
             # Without it, calls may have to be refused, but by an answer that says so.
-            health.add_check("postgres", self._database.status, required=False)
+            health.add_check("postgres", self.database.status, required=False)
         self.audit = None if config.audit is None else self._audit(config, registry)
 
     async def open(self) -> None:
         """Get ready."""
-        if self._database is not None:
-            await self._database.open()
+        if self.database is not None:
+            await self.database.open()
 
     async def close(self) -> None:
         """Write what isn't written yet, and close all connections."""
         if self.audit is not None:
             await self.audit.close()
-        if self._database is not None:
-            await self._database.close()
+        if self.database is not None:
+            await self.database.close()
 
     def _audit(self, config: GatewayConfig, registry: CollectorRegistry) -> AuditBuffer:
         assert config.audit is not None  # noqa: S101 - the caller asked
@@ -44,6 +44,6 @@ class Durable:
         if config.audit.sink == "postgres":
             from services.gateway.audit.postgres_sink import PostgresSink  # noqa: PLC0415 - loads the driver
 
-            assert self._database is not None  # noqa: S101 - the configuration was checked
-            sink = PostgresSink(self._database, self._replica)
+            assert self.database is not None  # noqa: S101 - the configuration was checked
+            sink = PostgresSink(self.database, self._replica)
         return AuditBuffer(config.audit, sink, self._replica, registry)

@@ -32,7 +32,14 @@ CAPABILITIES_KEY: Final = f"{META_PREFIX}clientCapabilities"
 LOG_LEVEL_KEY: Final = f"{META_PREFIX}logLevel"
 CLIENT_INFO_KEY: Final = f"{META_PREFIX}clientInfo"
 
-NAMING_PARAMETER: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+NAMING_PARAMETER: Final = {
+    "tools/call": "name",
+    "prompts/get": "name",
+    "resources/read": "uri",
+    "tasks/get": "taskId",
+    "tasks/update": "taskId",
+    "tasks/cancel": "taskId",
+}
 """Which parameter `Mcp-Name` repeats."""
 
 IMPLEMENTATION: Final = {"name": "mcp-gateway", "version": VERSION}

@@ -77,6 +77,8 @@ class Server:
         self.cache_rules: Mapping[str, Rule] | None = None
         """What the server says of keeping its tools' results; None until this release listed them."""
         self.hints = KnownHints()
+        self.task_tools: Mapping[str, str] = {}
+        """Those that it declares as ones for tasks: optional or required."""
         self.endpoints: dict[str, Endpoint] = {}
         self.pool = Pool(connections)
         self.release: tuple[str, ...] = ()

@@ -95,6 +95,7 @@ class Forwarder:
         rule = self._content.rules.of(target)
         events = asked.on_event if followed else None
         asked.on_event = self._content.events(events, rule, server.name, target.qualified)
+        asked.seconds, asked.background = call.seconds, call.seconds is not None
         if call.method == "tools/call":
             asked.repeatable = target.name in server.repeatable_tools
             reply = await self._ask_tool(call, server, target.name, asked)

@@ -11,6 +11,7 @@ from services.gateway.cache.hinted import is_public, ttl_ms_of
 from services.gateway.cache.rules import Rule, Rules
 from services.gateway.messages import RawObject, decode_objects, decode_text, encode, raw
 from services.gateway.names import Names
+from services.gateway.tasks.declared import task_support
 from services.gateway.tool_hints import CONTRADICTION, Hints, hints_of
 
 
@@ -47,6 +48,8 @@ class Part:
     """What the server says of its tools, likewise."""
     cache_rules: dict[str, Rule] = field(default_factory=dict[str, Rule])
     """Tools, likewise, whose results may be kept as the server says."""
+    task_tools: dict[str, str] = field(default_factory=dict[str, str])
+    """Tools, likewise, that the server declares as ones for tasks."""
     problem: str | None = None
 
 
@@ -99,6 +102,8 @@ class PartReader:
             self._add_hints(part, tool, hints_of(item))
             if self._rules.trusts(server) and (rule := self._rules.hint(item)):
                 part.cache_rules[tool] = rule
+            if (support := task_support(item)) is not None:
+                part.task_tools[tool] = support
 
     def _add_hints(self, part: Part, tool: str, hints: Hints) -> None:
         before = part.hints.setdefault(tool, hints)

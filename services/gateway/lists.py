@@ -132,6 +132,7 @@ class Lists:
             server.repeatable_tools = part.repeatable
             server.hints.learn(part.hints)
             server.cache_rules = part.cache_rules
+            server.task_tools = part.task_tools
         return part, int(found.seconds_left * 1000) if found.seconds_left else part.ttl_ms or 0
 
     async def _ask(self, server: Server, call: Call, kind: ListKind) -> Part:

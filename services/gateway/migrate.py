@@ -79,6 +79,7 @@ def grants(role: str) -> list[str]:
         f"REVOKE ALL ON ALL TABLES IN SCHEMA {SCHEMA.name} FROM {role}",
         f"GRANT USAGE ON SCHEMA {SCHEMA.name} TO {role}",
         f"GRANT INSERT ON {SCHEMA.name}.audit TO {role}",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {SCHEMA.name}.tasks TO {role}",
     ]
 
 

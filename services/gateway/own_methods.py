@@ -1,7 +1,7 @@
 """The methods that the gateway answers by itself: who it is, and that it is there."""
 
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 from services.gateway.call import Call
@@ -30,11 +30,13 @@ LISTENING_CAPABILITIES: Final[dict[str, Any]] = {
 """With `subscriptions/listen`, which the older generation doesn't have."""
 
 
-def discover(*, listening: bool) -> Callable[[Call], Awaitable[RawObject]]:
+def discover(extensions: Iterable[str], *, listening: bool) -> Callable[[Call], Awaitable[RawObject]]:
     """`server/discover` of 2026-07-28."""
+    offered = {"extensions": {name: {} for name in extensions}}
+    capabilities = LISTENING_CAPABILITIES if listening else CAPABILITIES
     result = {
         "supportedVersions": raw(STATELESS_VERSIONS),
-        "capabilities": raw(LISTENING_CAPABILITIES if listening else CAPABILITIES),
+        "capabilities": raw({**capabilities, **(offered if offered["extensions"] else {})}),
         "instructions": raw(INSTRUCTIONS),
         "ttlMs": raw(DISCOVER_TTL_MS),
         "cacheScope": raw("public"),

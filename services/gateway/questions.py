@@ -12,6 +12,7 @@ from services.gateway.eras import (
     LOG_LEVEL_KEY,
     VERSION_KEY,
 )
+from services.gateway.extensions import without_tasks
 from services.gateway.header_value import encode_value
 from services.gateway.messages import encode, raw
 from services.gateway.session import capabilities_of
@@ -57,7 +58,7 @@ def meta_for(call: Call) -> dict[str, msgspec.Raw]:
     """
     meta = {**call.meta, VERSION_KEY: _VERSION_RAW, CLIENT_INFO_KEY: _IMPLEMENTATION_RAW}
     if call.era is Era.STATELESS:
-        meta.setdefault(CAPABILITIES_KEY, _NO_CAPABILITIES)
+        meta[CAPABILITIES_KEY] = without_tasks(meta.get(CAPABILITIES_KEY, _NO_CAPABILITIES))
     elif call.on_event is None:
         meta[CAPABILITIES_KEY] = _NO_CAPABILITIES
     else:

@@ -43,14 +43,14 @@ class Upstreams:
 
     def __init__(self, settings: UpstreamSettings) -> None:
         self._settings = settings
+        connect, read = settings.connect_seconds, settings.timeout_seconds
+        self._usual = aiohttp.ClientTimeout(sock_connect=connect, sock_read=read)
+        self._patient = aiohttp.ClientTimeout(sock_connect=connect)
         self._session = aiohttp.ClientSession(
             # The limit is each server's own, by its pool.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS),
             # One caller's cookies must not reach a server in another's request.
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(
-                sock_connect=settings.connect_seconds, sock_read=settings.timeout_seconds
-            ),
             auto_decompress=False,
             trust_env=False,
         )
@@ -87,6 +87,8 @@ class Upstreams:
         began = time.monotonic()
         try:
             async with asyncio.timeout(seconds) as deadline:
+                if question.background:
+                    return await self._ask_any(server, question, deadline)
                 await self._take_slot(server)
                 try:
                     return await self._ask_any(server, question, deadline)
@@ -189,8 +191,9 @@ class Upstreams:
         deadline: asyncio.Timeout,
     ) -> Incoming:
         try:
+            wait = self._patient if question.background else self._usual
             async with self._session.post(
-                endpoint.url, data=attempt.body, headers=attempt.headers, allow_redirects=False
+                endpoint.url, data=attempt.body, headers=attempt.headers, allow_redirects=False, timeout=wait
             ) as response:
                 return await self._response(server, response, question, deadline)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):

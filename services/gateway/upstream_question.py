@@ -22,6 +22,8 @@ class Question:
     """Whether it may be sent again when it is unknown if the first was carried out."""
     seconds: float | None = None
     """Deadline of its own instead of the settings'."""
+    background: bool = False
+    """Whether nobody waits for it: it takes no place in the pool, and may be silent until its deadline."""
     on_event: OnEvent | None = None
     trace: Trace = UNTRACED
     only: Endpoint | None = None

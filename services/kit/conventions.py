@@ -30,6 +30,9 @@ SERVER_NAME_SEPARATOR: Final = "__"
 MISSING_SERVERS_META: Final = "dev.mcp-platform/missingServers"
 """Key in the `_meta` of the gateway's lists: an object of server name → why its part is missing."""
 
+TASK_SUPPORT_META: Final = "dev.mcp-platform/taskSupport"
+"""Key in the `_meta` of a server's tool whose calls the gateway makes tasks of: `optional` or `required`."""
+
 RUN_AS_USER: Final = 10001
 """User and group id of every service process."""
 

@@ -25,6 +25,8 @@ class Health:
     def __init__(self) -> None:
         self.started = False
         self.draining = False
+        self.draining_since = 0.0
+        """By the monotonic clock."""
         self._checks: dict[str, Check] = {}
         self.optional: set[str] = set()
         """Checks that are reported but don't decide about readiness."""

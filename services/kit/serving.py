@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Generator
 from functools import partial
 from typing import Final
@@ -112,7 +113,7 @@ async def _serve(
             pid=os.getpid(),
         )
         await _first(stop, main_task, ops_task)
-        health.draining = True
+        health.draining, health.draining_since = True, time.monotonic()
         get_logger().info("draining", seconds=drain_seconds)
         if on_drain is not None:
             on_drain(drain_seconds)

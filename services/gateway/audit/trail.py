@@ -44,6 +44,12 @@ class Trail:
         if self._buffer is not None and (done := self._write(self._buffer, record)) is not None:
             await self._buffer.committed(done)
 
+    def abandon(self, record: Record) -> None:
+        """Give back the room of something that wasn't done after all."""
+        if self._buffer is not None and record.place is Place.TAKEN:
+            record.place = Place.USED
+            self._buffer.release()
+
     def leave(self, record: Record) -> None:
         """Write down a request that ended without an answer, unless that is done."""
         if self._buffer is not None:
