@@ -105,6 +105,7 @@ def build_config(args: GatewayArgs) -> dict[str, Any]:
         **_kept(args),
         "limits": gateway.limits.model_dump(mode="json"),
         "content": gateway.content.model_dump(mode="json", exclude_none=True),
+        "subscriptions": gateway.subscriptions.model_dump(mode="json"),
         **({"tracing": tracing.model_dump(mode="json", exclude={"cidrs"})} if tracing else {}),
         "cache": build_cache(gateway.cache),
         "approval": gateway.approval.model_dump(mode="json"),

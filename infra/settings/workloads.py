@@ -26,6 +26,7 @@ from infra.settings.fields import (
     Url,
     reject,
 )
+from infra.settings.subscriptions import Subscriptions
 from infra.settings.traffic import RateLimits, ResponseCache
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -176,6 +177,7 @@ class Gateway(Scaled):
     """Path, from the project, of the policy that says who may use what; scopes alone decide when left out."""
     limits: RateLimits = RateLimits()
     content: Content = Content()
+    subscriptions: Subscriptions = Subscriptions()
     audit: Audit = Audit()
     cache: ResponseCache = ResponseCache()
     approval: Approval = Approval()

@@ -127,6 +127,8 @@ class GatewayApp:
             self._store,
             registry,
             discovered=lambda: self._discovery.problem() is None,
+            approved=lambda: self._pins.edition,
+            forget=self._cache.purge,
             idle=self._shedder.idle,
         )
 

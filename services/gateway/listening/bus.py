@@ -4,18 +4,23 @@ A change is often heard of several times within moments: by each replica, from e
 and from the other replicas through Redis. So callers are told a little after it was first heard of; what is
 heard again until then is the same. What is heard later is told anew, since callers may have asked before.
 
+Just before, what this replica keeps of it is forgotten, lest those who ask again get the old answer.
+
 Without Redis each replica tells its callers of what it hears itself.
 """
 
 import asyncio
 import secrets
-from typing import Final
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any, Final
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
+from services.gateway.cache.metrics import Kind as Kept
 from services.gateway.listening.changes import Change
 from services.gateway.listening.streams import Streams
 from services.gateway.messages import DECODE_ERRORS
@@ -23,7 +28,9 @@ from services.gateway.traffic.shared_store import KEY_PREFIX, SharedStore, Store
 from services.kit.logs import get_logger
 
 CHANNEL: Final = f"{KEY_PREFIX}changes"
-COALESCE_SECONDS: Final = 0.25
+COALESCE_SECONDS: Final = 0.2
+FORGET_SECONDS: Final = 0.05
+"""From forgetting until telling: other replicas, which heard a little later, have forgotten by then, too."""
 MAX_DUE: Final = 4096
 """Changes that wait to be told; more are told at once."""
 MAX_UNSENT: Final = 1000
@@ -31,6 +38,10 @@ MAX_UNSENT: Final = 1000
 RETRY_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 0.1
 """Between two looks whether Redis is back."""
+
+
+Forget = Callable[[str, Kept], Coroutine[Any, Any, None]]
+"""Drops the kept lists, or reads, of a server."""
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True):
@@ -45,11 +56,29 @@ _encode: Final = msgspec.json.Encoder().encode
 class Bus:
     """Where changes come in, and go out to streams and to other replicas."""
 
-    def __init__(self, store: SharedStore | None, streams: Streams, registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        store: SharedStore | None,
+        streams: Streams,
+        forget: Forget,
+        registry: CollectorRegistry,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            store: the way to other replicas; None without any.
+            streams: those of this replica.
+            forget: drops the kept lists, or reads, of a server.
+            registry: for the metrics.
+        """
         self._store = store
         self._streams = streams
+        self._forget = forget
         self._me = secrets.token_hex(8)
         self._due: set[Change] = set()
+        self._outdated: set[tuple[str, Kept]] = set()
+        """Whose kept answers are from before something that was heard."""
+        self._forgetting: set[asyncio.Task[None]] = set()
         self._unsent: asyncio.Queue[Change] = asyncio.Queue(MAX_UNSENT)
         self._lost = Counter(
             "mcp_gateway_changes_unshared_total",
@@ -121,14 +150,27 @@ class Bus:
                 self._hear(heard.change)
 
     def _hear(self, change: Change) -> None:
-        if change in self._due or not self._streams.wants(change):
+        self._outdated.add(_kept(change))
+        if change in self._due:
             return
         if len(self._due) >= MAX_DUE:
-            self._streams.tell(change)
+            self._settle(change)
             return
         self._due.add(change)
-        asyncio.get_running_loop().call_later(COALESCE_SECONDS, self._tell, change)
+        asyncio.get_running_loop().call_later(COALESCE_SECONDS, self._settle, change)
 
-    def _tell(self, change: Change) -> None:
-        self._due.remove(change)
-        self._streams.tell(change)
+    def _settle(self, change: Change) -> None:
+        """Forget what is kept, then tell."""
+        self._due.discard(change)
+        kept = _kept(change)
+        if kept in self._outdated:
+            self._outdated.remove(kept)
+            task = asyncio.get_running_loop().create_task(self._forget(*kept), context=Context())
+            self._forgetting.add(task)
+            task.add_done_callback(self._forgetting.discard)
+        if self._streams.wants(change):
+            asyncio.get_running_loop().call_later(FORGET_SECONDS, self._streams.tell, change)
+
+
+def _kept(change: Change) -> tuple[str, Kept]:
+    return change.server, Kept.READS if change.uri else Kept.LISTS

@@ -10,8 +10,7 @@ from services.gateway.background import Background
 from services.gateway.call import Call
 from services.gateway.config import GatewayConfig
 from services.gateway.fleet import Fleet
-from services.gateway.listening.bus import Bus
-from services.gateway.listening.changes import Change
+from services.gateway.listening.bus import Bus, Forget
 from services.gateway.listening.interest import Interest
 from services.gateway.listening.listening import Listening
 from services.gateway.listening.metrics import ListeningMetrics
@@ -35,17 +34,34 @@ class ListeningService:
         registry: CollectorRegistry,
         *,
         discovered: Callable[[], bool],
+        approved: Callable[[], object],
+        forget: Forget,
         idle: Callable[[], AbstractContextManager[None]],
     ) -> None:
+        """Prepare.
+
+        Args:
+            config: the whole configuration.
+            fleet: the servers.
+            access: looks at callers' rights.
+            targets: finds the servers of resources.
+            store: the way to other replicas; None without any.
+            registry: for the metrics.
+            discovered: whether the fleet was complete for the first time.
+            approved: what of the servers' lists may be shown: another object whenever that has changed.
+            forget: drops the kept lists, or reads, of a server.
+            idle: around what is open but no work.
+        """
         self._shared = store is not None
         interest = Interest()
         self._streams = Streams(config.subscriptions, interest)
-        self._bus = Bus(store, self._streams, registry)
+        self._bus = Bus(store, self._streams, forget, registry)
         self._watcher = Watcher(
             fleet,
             interest,
             config.upstream.connect_seconds,
             discovered=discovered,
+            approved=approved,
             report=self._bus.announce,
         )
         metrics = ListeningMetrics(registry, self._streams.__len__, lambda: self._watcher.open)
@@ -63,10 +79,6 @@ class ListeningService:
     async def listen(self, call: Call) -> RawObject:
         """Answer the method."""
         return await self._listening.listen(call)
-
-    def announce(self, change: Change) -> None:
-        """Tell callers of a change that isn't a server's own doing."""
-        self._bus.announce(change)
 
     def drain(self, seconds: float) -> None:
         """End all streams within `seconds`."""

@@ -28,6 +28,7 @@ class Watcher:
         connect_seconds: float,
         *,
         discovered: Callable[[], bool],
+        approved: Callable[[], object],
         report: Callable[[Change], None],
     ) -> None:
         """Prepare.
@@ -37,14 +38,18 @@ class Watcher:
             interest: what is wanted of them.
             connect_seconds: for connecting to an endpoint.
             discovered: whether the fleet was complete for the first time; what comes before isn't a change.
+            approved: what of the servers' lists may be shown: another object whenever that has changed.
             report: is told of changes.
         """
         self._fleet = fleet
         self._discovered = discovered
+        self._approved = approved
+        self._shown = approved()
         self._interest = interest
         self._report = report
         self._subscriptions: dict[tuple[str, str], Subscription] = {}
-        self._known: dict[str, bool] | None = None
+        self._known: dict[str, tuple[str, ...]] | None = None
+        """The release of each server that was there at the last look."""
         self._connect_seconds = connect_seconds
 
     def begin(self) -> None:
@@ -107,16 +112,23 @@ class Watcher:
             it.missed = it.missed or not it.settled.is_set()
 
     def _compare(self) -> None:
-        """Report the lists of servers that came or went since the last look."""
+        """Report the lists of servers that came, went, or are of another release since the last look."""
         if not self._discovered():
             return
-        found = {name: bool(server.endpoints) for name, server in self._fleet.servers.items()}
-        if self._known is not None:
-            for name in found.keys() | self._known.keys():
-                if found.get(name, False) != self._known.get(name, False):
-                    for change in changes_of(name):
-                        self._report(change)
-        self._known = found
+        found = {name: server.release for name, server in self._fleet.servers.items() if server.endpoints}
+        known, self._known = self._known, found
+        shown, self._shown = self._shown, self._approved()
+        if known is None:
+            return
+        for name in found.keys() | known.keys():
+            now, before = found.get(name), known.get(name)
+            # Empty where the release isn't known yet: learning it is no change.
+            released = now is None or before is None or (now and before and now != before)
+            if released or shown is not self._shown:
+                for change in changes_of(name):
+                    self._report(change)
+            if before and now == ():
+                found[name] = before
 
 
 def _socket(address: tuple[Any, ...]) -> socket.socket:

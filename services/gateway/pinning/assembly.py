@@ -81,6 +81,11 @@ class PinBoard:
         """Read the lock now; what is wrong with it, so that the old one stays. Empty without a lock."""
         return {} if self._lock is None else {"lock": self._lock.reload()}
 
+    @property
+    def edition(self) -> object:
+        """The lock in force: another object whenever it has changed."""
+        return None if self._lock is None else self._lock.approved
+
     def withheld(self) -> list[dict[str, Any]]:
         """What is withheld (or in mode `warn`, would be) at present, as JSON data."""
         return self._register.all()

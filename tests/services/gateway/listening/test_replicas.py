@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tests.services.gateway.conftest import Gateway, RedisServer
     from tests.services.gateway.listening.conftest import ChangingServer, Listener
 
+    Changing = Callable[..., ChangingServer]
     Before = Callable[..., Gateway]
 
 QUIET_SECONDS = 0.6
@@ -73,6 +74,30 @@ def test_a_change_that_all_replicas_hear_of_everywhere_is_told_once(
             endpoint.change("tools")
         expect_once(first, "tools")
         expect_once(second, "tools")
+
+
+def test_who_is_told_gets_what_is_new_from_any_replica(
+    changing: Changing, before: Before, listening: type[Listener], redis_server: RedisServer
+) -> None:
+    server = changing("alpha")
+    gateways = [before(server, redis=redis_server.settings) for _ in range(2)]
+    connected(redis_server, 2)
+
+    def shown(gateway: Gateway) -> tuple[int, str]:
+        tools = gateway.mcp("tools/list").json()["result"]["tools"]
+        note = gateway.mcp("resources/read", {"uri": "alpha+note://first"}).json()["result"]
+        return len(tools), note["contents"][0]["text"]
+
+    assert [shown(gateway) for gateway in gateways] == [(1, "version 0")] * 2
+    hits = 'mcp_cache_hits_total{cache="lists",level="l1",server="alpha"}'
+    assert [shown(gateway) for gateway in gateways] == [(1, "version 0")] * 2
+    assert gateways[0].metric(hits) > 0, "the list is kept"
+    wanted = {"toolsListChanged": True, "resourceSubscriptions": ["alpha+note://first"]}
+    with listening(gateways[0], wanted) as listener:  # nobody listens at the other one
+        for number in range(1, 4):
+            server.change("tools", "note://first")
+            expect_once(listener, "tools", "alpha+note://first")
+            assert [shown(gateway) for gateway in gateways] == [(1 + number, f"version {2 * number}")] * 2
 
 
 def test_a_later_change_is_told_again(

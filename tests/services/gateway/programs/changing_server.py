@@ -10,6 +10,7 @@ from typing import Any
 
 import uvicorn
 from mcp.server import MCPServer
+from mcp.server.caching import CacheHint
 from mcp.server.subscriptions import (
     InMemorySubscriptionBus,
     PromptsListChanged,
@@ -22,8 +23,15 @@ from starlette.responses import JSONResponse
 
 name, port, deaf = sys.argv[1], int(sys.argv[2]), "deaf" in sys.argv
 bus = InMemorySubscriptionBus()
-server = MCPServer(name, log_level="WARNING", subscriptions=False if deaf else bus)
+fresh = CacheHint(ttl_ms=3_600_000, scope="public")
+server = MCPServer(
+    name,
+    log_level="WARNING",
+    subscriptions=False if deaf else bus,
+    cache_hints={"tools/list": fresh, "resources/read": fresh},
+)
 asked: list[Any] = []
+changes: list[str] = []
 LISTS = {"tools": ToolsListChanged(), "prompts": PromptsListChanged(), "resources": ResourcesListChanged()}
 
 
@@ -36,12 +44,15 @@ def hello() -> str:
 @server.resource("note://first")
 def first() -> str:
     """Give a note."""
-    return "first"
+    return f"version {len(changes)}"
 
 
 @server.custom_route("/change", methods=["POST"])
 async def change(request: Request) -> JSONResponse:
     for event in await request.json():
+        changes.append(event)
+        if event == "tools":
+            server.add_tool(hello, name=f"hello-{len(changes)}")
         await bus.publish(LISTS.get(event) or ResourceUpdated(uri=event))
     return JSONResponse(None)
 
