@@ -377,7 +377,15 @@ def start(launcher: Launcher, counting: Counting) -> Start:
         upstream = {"list_seconds": 20, "probe_seconds": 0.3, **config.pop("upstream", {})}
         kept = {"tools": list(rules), **(cache or {})}
         return launcher.gateway(
-            {"auth": "none", "servers": servers, "upstream": upstream, "cache": kept, **config}
+            {
+                "auth": "none",
+                # Whether a tool is destructive is in its server's list, which would be asked for first.
+                "approval": {"by_annotation": "off"},
+                "servers": servers,
+                "upstream": upstream,
+                "cache": kept,
+                **config,
+            }
         )
 
     return begin
