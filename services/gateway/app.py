@@ -75,7 +75,6 @@ class GatewayApp:
             StateKeyError: a key for callers' state can't be used.
         """
         self._config = config
-        self._registry = registry
         self._health = health
         self._metrics = GatewayMetrics(registry)
         self._fleet = Fleet(config.upstream.connections_per_server, config.upstream.breaker)
@@ -224,7 +223,8 @@ class GatewayApp:
         self, forwarder: Forwarder, permission: Permission, trail: Trail, targets: Targets
     ) -> "TaskMethods | None":
         self._runner = None
-        if self._config.tasks is None or self._durable.database is None:
+        settings, durable = self._config.tasks, self._durable
+        if settings is None or durable.database is None or durable.task_metrics is None:
             return None
         from services.gateway.tasks import opening  # noqa: PLC0415 - loads the driver of Postgres
 
@@ -237,9 +237,9 @@ class GatewayApp:
             lists=self._lists,
             targets=targets,
             health=self._health,
-            registry=self._registry,
+            metrics=durable.task_metrics,
         )
-        methods, self._runner = opening.open_tasks(self._config.tasks, self._durable.database, around)
+        methods, self._runner = opening.open_tasks(settings, durable.database, around)
         self._background.keep("carrying out tasks", self._runner.run)
         return methods
 

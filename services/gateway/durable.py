@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from services.gateway.audit.buffer import AuditBuffer
 from services.gateway.audit.sinks import LogSink, Sink
 from services.gateway.config import GatewayConfig
+from services.gateway.tasks.metrics import TaskMetrics
 from services.kit.health import Health
 
 
@@ -24,6 +25,7 @@ class Durable:
             self.database = Database(config.postgres, f"mcp-gateway {self._replica}", registry)
             # Without it, calls may have to be refused, but by an answer that says so.
             health.add_check("postgres", self.database.status, required=False)
+        self.task_metrics = None if config.tasks is None else TaskMetrics(registry)
         self.audit = None if config.audit is None else self._audit(config, registry)
 
     async def open(self) -> None:

@@ -45,6 +45,7 @@ _EVERYTHING: Final = {
     "redis": {"host": "127.0.0.1"},
     "postgres": {"host": "127.0.0.1", "database": "gateway", "user": "gateway"},
     "audit": {},
+    "tasks": {},
 }
 """A configuration under which every metric is there."""
 

@@ -1,15 +1,13 @@
 """What is counted about tasks."""
 
-from collections.abc import Callable
-
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 
 class TaskMetrics:
-    """Their metrics; `running` is asked at each scrape."""
+    """Their metrics."""
 
-    def __init__(self, registry: CollectorRegistry, running: Callable[[], float]) -> None:
-        Gauge("mcp_tasks_running", "Tasks that run in this gateway.", registry=registry).set_function(running)
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.running = Gauge("mcp_tasks_running", "Tasks that run in this gateway.", registry=registry)
         self.written = Counter(
             "mcp_tasks_written_total",
             "What came of runs of tasks and was written down: a result, an error, a request for input.",

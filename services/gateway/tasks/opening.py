@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry
-
 from services.gateway.access import Access
 from services.gateway.audit.trail import Trail
 from services.gateway.config_tasks import Tasks as TasksSettings
@@ -14,6 +12,7 @@ from services.gateway.permission import Permission
 from services.gateway.targets import Targets
 from services.gateway.tasks.carrying import Carrier
 from services.gateway.tasks.methods import TaskMethods
+from services.gateway.tasks.metrics import TaskMetrics
 from services.gateway.tasks.runner import Runner
 from services.gateway.tasks.store import TaskStore
 from services.kit.health import Health
@@ -32,7 +31,7 @@ class Surroundings:
     lists: Lists
     targets: Targets
     health: Health
-    registry: CollectorRegistry
+    metrics: TaskMetrics
 
 
 def open_tasks(
@@ -42,6 +41,6 @@ def open_tasks(
     answer = around.forwarder.forward
     store = TaskStore(database, settings)
     carrier = Carrier(answer, around.access, around.permission, around.trail, settings)
-    runner = Runner(store, carrier, settings, around.health, around.registry)
+    runner = Runner(store, carrier, settings, around.health, around.metrics)
     methods = TaskMethods(answer, store, runner, settings, around.fleet, around.lists, around.targets)
     return methods, runner

@@ -10,8 +10,6 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from prometheus_client import CollectorRegistry
-
 from services.gateway.config_tasks import Tasks as TasksSettings
 from services.gateway.tasks.carrying import Carrier
 from services.gateway.tasks.metrics import TaskMetrics
@@ -39,14 +37,15 @@ class Runner:
         carrier: Carrier,
         settings: TasksSettings,
         health: Health,
-        registry: CollectorRegistry,
+        metrics: TaskMetrics,
     ) -> None:
         self._store = store
         self._carrier = carrier
         self._settings = settings
         self._health = health
         self._jobs: dict[str, tuple[Job, asyncio.Task[None]]] = {}
-        self._metrics = TaskMetrics(registry, lambda: len(self._jobs))
+        self._metrics = metrics
+        metrics.running.set_function(lambda: len(self._jobs))
         self._wake = asyncio.Event()
         self._expire_at = 0.0
 

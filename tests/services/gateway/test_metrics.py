@@ -61,7 +61,7 @@ def test_the_page_says_what_a_scrape_has(gateway: Gateway) -> None:
         assert (family.type, family.documentation) == (kind, meaning)
         assert not family.samples or labels_of(family) == labels, name
     # This gateway has no stores; all else is reported from the start.
-    stores = ("mcp_gateway_redis", "mcp_postgres", "mcp_audit")
+    stores = ("mcp_gateway_redis", "mcp_postgres", "mcp_audit", "mcp_tasks")
     assert all(name.startswith(stores) for name in rows.keys() - families.keys())
 
 
