@@ -118,6 +118,7 @@ async def _serve(
         if on_drain is not None:
             on_drain(drain_seconds)
         main.accepts_late = stop.signal == signal.SIGTERM
+        main.send_away()
         main.should_exit = True
         await main_task
     finally:
@@ -183,11 +184,15 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self.listening.set()
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+    def send_away(self) -> None:
+        """Make every response the last on its connection: from now on, not from uvicorn's next tick on."""
+        self.config.encoded_headers = [*self.config.encoded_headers, CLOSE]
         self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
         for connection in self.server_state.connections:
             assert isinstance(connection, BoundedHttpProtocol)  # noqa: S101 - tells the type checker
             connection.send_away()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self.accepts_late:
             await asyncio.sleep(self._accept_seconds)
         await super().shutdown(sockets)

@@ -102,6 +102,7 @@ class Watcher:
 
     async def settle(self) -> None:
         """Have servers listened to by what is wanted now, as far as they let us within moments."""
+        self._compare()  # what the fleet is now is what changes from here on are seen against
         self.follow()
         waited = [it for it in self._subscriptions.values() if not it.settled.is_set()]
         with contextlib.suppress(TimeoutError):

@@ -141,7 +141,14 @@ def traced(shared: Launcher, kept: Collector, odd: str, alpha: str) -> Gateway:
     echo = shared.server("echo", TRACING_ENDPOINT=kept.settings["endpoint"], TRACING_SAMPLE_RATIO="0")
     urls = {"echo": echo, "odd": odd, "alpha": alpha}
     servers = [{"name": name, "urls": [url]} for name, url in urls.items()]
-    return shared.gateway({"auth": "none", "servers": servers, "tracing": kept.settings})
+    gateway = shared.gateway({"auth": "none", "servers": servers, "tracing": kept.settings})
+    learn_tools(gateway)
+    return gateway
+
+
+def learn_tools(gateway: Gateway, **options: Any) -> None:
+    """Have the gateway know all tools' annotations: it asks for them in the first call's trace otherwise."""
+    assert gateway.mcp("tools/list", **options).is_success
 
 
 def logged(gateway: Gateway, request_id: str) -> dict[str, Any]:
@@ -283,6 +290,7 @@ def test_neither_arguments_nor_results_nor_tokens_are_in_spans(
     )
     token = tokens.make(sub="canary-subject")
     headers = {"Authorization": f"Bearer {token}"}
+    learn_tools(gateway, headers=headers)
     for method, params in (
         ("prompts/get", {"name": "alpha__greet", "arguments": {"whom": "canary-argument"}}),
         ("resources/read", {"uri": "alpha+note://by/canary-uri"}),

@@ -210,10 +210,6 @@ def test_the_official_client_listens(alpha: ChangingServer, before: Before) -> N
     assert gateway.process.popen.wait(10) == 0
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="broken since discovery learns versions: a server's end isn't told; to be mended",
-)
 def test_changes_of_the_fleet_are_told(
     alpha: ChangingServer, changing: Changing, before: Before, listening: type[Listener]
 ) -> None:
