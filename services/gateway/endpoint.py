@@ -196,9 +196,9 @@ class McpEndpoint:
     def _record(self, record: Record) -> None:
         seconds = record.seconds
         method = record.method if record.method in self._table else OTHER
-        self._metrics.requests.labels(method, record.era or "none", str(record.status)).inc()
+        self._metrics.requests_of(method, record.era or "none", record.status).inc()
         if method != LISTEN:  # how long callers listen says nothing of the gateway
-            self._metrics.durations.labels(method).observe(seconds)
+            self._metrics.durations_of(method).observe(seconds)
         get_logger().info(
             "request",
             method=record.method[:100],

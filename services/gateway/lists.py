@@ -8,7 +8,9 @@ import msgspec
 
 from services.gateway.authorization import Kind
 from services.gateway.cache import metrics as cached
-from services.gateway.cache.hinted import HintedCache, Told
+from services.gateway.cache.hinted import Asked, HintedCache, Told
+from services.gateway.cache.keys import circumstances
+from services.gateway.cache.response_cache import Found
 from services.gateway.call import Call
 from services.gateway.config import GatewayConfig
 from services.gateway.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
@@ -58,7 +60,7 @@ class Lists:
             raise RpcError(INVALID_PARAMS, "unknown cursor: this list has one page")
         kind = LISTS[call.method]
         servers = [server for server in self._fleet.servers.values() if call.view.sees(server.name)]
-        parts = await asyncio.gather(*(self._part(server, call, kind) for server in servers))
+        parts = await self._parts(servers, call, kind)
         items: dict[str, RawObject] = {}
         missing: dict[str, str] = {}
         for server, (part, _) in zip(servers, parts, strict=True):
@@ -66,9 +68,6 @@ class Lists:
             if part.problem is not None:
                 missing[server.name] = part.problem
                 self._metrics.missing.labels(server.name).inc()
-        if kind.items == "tools":
-            for name in items:
-                self._metrics.known_tools.admit(name)
         return self._result(kind, items, parts, missing, same_for_all=not call.view.restricted)
 
     async def schema_of(self, server: Server, tool: str, call: Call) -> msgspec.Raw | None:
@@ -90,7 +89,7 @@ class Lists:
 
     async def _tools_of(self, server: Server, call: Call) -> Part:
         listing = replace(call, method="tools/list", params={}, on_event=None)
-        part, _ = await self._part(server, listing, LISTS["tools/list"])
+        ((part, _),) = await self._parts([server], listing, LISTS["tools/list"])
         return part
 
     def _result(
@@ -114,8 +113,34 @@ class Lists:
             result["_meta"] = raw({MISSING_SERVERS_META: missing})
         return result
 
-    async def _part(self, server: Server, call: Call, kind: ListKind) -> tuple[Part, int]:
-        """A server's part, and for how many milliseconds it is fresh."""
+    async def _parts(self, servers: list[Server], call: Call, kind: ListKind) -> list[tuple[Part, int]]:
+        """Each server's part, and for how many milliseconds it is fresh."""
+        told = circumstances(call)
+        what = [item for item in sorted(call.params.items()) if item[0] not in _NOT_OF_THE_LIST]
+        asked = [self._kept.asked(cached.Kind.LISTS, call, it, what, told) for it in servers]
+        found = [self._kept.peek(it) for it in asked]
+        if not all(found):
+            # Those that aren't in memory, at once; tasks for those that are would cost more than the rest.
+            rest = (self._obtain(it, call, kind) for it, part in zip(asked, found, strict=True) if not part)
+            obtained = iter(await asyncio.gather(*rest))
+            found = [part or next(obtained) for part in found]
+        return [self._noted(server, call, part) for server, part in zip(servers, found, strict=True) if part]
+
+    def _noted(self, server: Server, call: Call, found: Found[Part]) -> tuple[Part, int]:
+        """A part, what it says of the server's tools being remembered."""
+        part = found.value
+        if call.method == "tools/list" and part.problem is None:
+            server.repeatable_tools = part.repeatable
+            server.hints.learn(part.hints)
+            server.cache_rules = part.cache_rules
+            server.task_tools = part.task_tools
+            if found.where != cached.Level.MEMORY:
+                for name in part.items:
+                    self._metrics.known_tools.admit(name)
+        return part, int(found.seconds_left * 1000) if found.seconds_left else part.ttl_ms or 0
+
+    async def _obtain(self, asked: Asked, call: Call, kind: ListKind) -> Found[Part]:
+        server = asked.server
 
         async def ask() -> Told[Part]:
             part = await self._ask(server, call, kind)
@@ -125,15 +150,7 @@ class Lists:
         def read(blob: bytes) -> Part:
             return self._reader.read(blob, server.name, kind)
 
-        asked = [item for item in sorted(call.params.items()) if item[0] not in _NOT_OF_THE_LIST]
-        found = await self._kept.obtain(cached.Kind.LISTS, call, server, asked, ask, read)
-        part = found.value
-        if call.method == "tools/list" and part.problem is None:
-            server.repeatable_tools = part.repeatable
-            server.hints.learn(part.hints)
-            server.cache_rules = part.cache_rules
-            server.task_tools = part.task_tools
-        return part, int(found.seconds_left * 1000) if found.seconds_left else part.ttl_ms or 0
+        return await self._kept.obtain(asked, ask, read, lambda part: len(part.items))
 
     async def _ask(self, server: Server, call: Call, kind: ListKind) -> Part:
         part = Part()

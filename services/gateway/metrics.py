@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from services.kit.metrics import DURATION_BUCKETS, KnownNames, ToolMetrics, lost_spans
+from services.kit.metrics import DURATION_BUCKETS, KnownNames, ToolMetrics, lost_spans, series_of
 
 
 class GatewayMetrics:
@@ -25,6 +25,8 @@ class GatewayMetrics:
             registry=registry,
             buckets=DURATION_BUCKETS,
         )
+        self.requests_of = series_of(self.requests)
+        self.durations_of = series_of(self.durations)
         self.violations = Counter(
             "mcp_security_violations_total",
             "Requests refused for who or what sent them.",

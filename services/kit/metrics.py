@@ -6,9 +6,11 @@ bounded: whoever counts passes only names that the program itself knows (see `Kn
 
 import asyncio
 import time
+from collections.abc import Callable
 from enum import StrEnum
+from functools import cache
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from prometheus_client import (
     GC_COLLECTOR,
@@ -48,6 +50,17 @@ class ErrorType(StrEnum):
     CANCELLED = "cancelled"
     """The caller went away."""
     INTERNAL = "internal"
+
+
+M = TypeVar("M", Counter, Gauge, Histogram)
+
+
+def series_of(metric: M) -> Callable[..., M]:
+    """`metric.labels` with a memory: finding a series each time costs more than counting in it.
+
+    It remembers as many as there are series, so the metric's labels must be bounded, as they all are.
+    """
+    return cache(metric.labels)
 
 
 def new_registry() -> CollectorRegistry:
@@ -90,6 +103,9 @@ class ToolMetrics:
         self.in_flight = Gauge(
             "mcp_tool_calls_in_flight", "Tool calls running now.", ["server"], registry=registry
         )
+        self.calls_of = series_of(self.calls)
+        self.durations_of = series_of(self.durations)
+        self.in_flight_of = series_of(self.in_flight)
 
     def call(self, server: str, tool: str) -> "ToolCall":
         """Measure one call: `with metrics.call("files", "read") as call: … call.failed(ErrorType.TOOL)`."""
@@ -111,7 +127,7 @@ class ToolCall:
         self.error = error
 
     def __enter__(self) -> Self:
-        self._metrics.in_flight.labels(self.server).inc()
+        self._metrics.in_flight_of(self.server).inc()
         self._began = time.perf_counter()
         return self
 
@@ -123,9 +139,9 @@ class ToolCall:
             cancelled = issubclass(kind, asyncio.CancelledError)
             self.error = ErrorType.CANCELLED if cancelled else ErrorType.INTERNAL
         metrics = self._metrics
-        metrics.in_flight.labels(self.server).dec()
-        metrics.durations.labels(self.server, self.tool).observe(self.seconds)
-        metrics.calls.labels(self.server, self.tool, "error" if self.error else "ok").inc()
+        metrics.in_flight_of(self.server).dec()
+        metrics.durations_of(self.server, self.tool).observe(self.seconds)
+        metrics.calls_of(self.server, self.tool, "error" if self.error else "ok").inc()
         if self.error:
             metrics.errors.labels(self.server, self.tool, self.error).inc()
 

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-ENTRY_BYTES: Final = 1024
-"""What an entry takes besides its content, about: its key, its place, and the objects that its content is."""
+ENTRY_BYTES: Final = 512
+"""What an entry takes besides its content, about: its key and its place …"""
+OBJECT_BYTES: Final = 600
+"""… and for each JSON object whose first level is decoded in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from services.gateway.cache.memory import Memory
+from services.kit.metrics import series_of
 
 
 class Kind(StrEnum):
@@ -35,12 +36,14 @@ class CacheMetrics:
             ["cache", "server"],
             registry=registry,
         )
+        self.requests_of = series_of(self.requests)
         self.hits = Counter(
             "mcp_cache_hits_total",
             "Requests that were answered with what was kept, in the process (l1) or in Redis (l2).",
             ["cache", "level", "server"],
             registry=registry,
         )
+        self.hits_of = series_of(self.hits)
         self.joined = Counter(
             "mcp_cache_joined_total",
             "Requests for what may be kept that waited for the answer to another one.",

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from services.gateway.cache.hinted import HintedCache, Told, is_public, ttl_ms_of
+from services.gateway.cache.keys import circumstances
 from services.gateway.cache.metrics import Kind
 from services.gateway.call import Call
 from services.gateway.fleet import Server
@@ -36,7 +37,8 @@ class ReadCache:
             ttl_ms = ttl_ms_of(result) if result.get("resultType") == _COMPLETE else 0
             return Told(result, ttl_ms, is_public(result), encode)
 
-        found = await self._hinted.obtain(Kind.READS, call, server, uri, ask, decode_object)
+        asked = self._hinted.asked(Kind.READS, call, server, uri, circumstances(call))
+        found = self._hinted.peek(asked) or await self._hinted.obtain(asked, ask, decode_object)
         call.cached = found.where
         result = dict(found.value)
         if found.seconds_left:

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from services.gateway.cache.flights import Flights
 from services.gateway.cache.generations import Generations
-from services.gateway.cache.memory import ENTRY_BYTES, Entry, Memory
+from services.gateway.cache.memory import ENTRY_BYTES, OBJECT_BYTES, Entry, Memory
 from services.gateway.cache.metrics import CacheMetrics, Kind, Level, MemoryCollector
 from services.gateway.cache.shared import SharedCache
 from services.gateway.config_cache import Cache as Settings
@@ -55,6 +55,11 @@ class Found(Generic[T]):
     """`l1`, `l2`, `joined`; empty where the server was asked for this request alone."""
 
 
+def one(_value: object) -> int:
+    """What most values are made of."""
+    return 1
+
+
 @dataclass(frozen=True, slots=True)
 class Query(Generic[T]):
     """Something that may be kept.
@@ -67,6 +72,7 @@ class Query(Generic[T]):
         flight: Who asks under the same key meanwhile waits for one answer; None for who wants one of its own.
         fetch: Asks the server.
         read: What a blob says; raises a decode error where it says nothing.
+        objects: How many JSON objects are decoded in a value.
     """
 
     kind: Kind
@@ -76,6 +82,7 @@ class Query(Generic[T]):
     flight: bytes | None
     fetch: Callable[[], Awaitable[Answer[T]]]
     read: Callable[[bytes], T]
+    objects: Callable[[T], int] = one
 
 
 class ResponseCache:
@@ -122,19 +129,23 @@ class ResponseCache:
         purges = self._generations.of(server.name, kind)
         return [self._made_by, kind, server.name, server.release, purges]
 
+    def peek(self, kind: Kind, server: Server, key: bytes) -> Found[Any] | None:
+        """What this process keeps under a key; counted as a request where there is something."""
+        entry = self.memory.get(key)
+        if entry is None:
+            return None
+        self._metrics.requests_of(kind, server.name).inc()
+        self._metrics.hits_of(kind, Level.MEMORY, server.name).inc()
+        return Found(entry.value, entry.seconds_left, Level.MEMORY)
+
     async def obtain(self, query: Query[T]) -> Found[T]:
-        """What is kept, or else what the server answers.
+        """What replicas share, or else what the server answers; for what `peek` doesn't find.
 
         Raises:
             RpcError: the server can't be asked, or answered with an error; also to those who waited along.
         """
         kind, server = query.kind, query.server.name
-        self._metrics.requests.labels(kind, server).inc()
-        for key in query.keys:
-            entry = self.memory.get(key)
-            if entry is not None:
-                self._metrics.hits.labels(kind, Level.MEMORY, server).inc()
-                return Found(entry.value, entry.seconds_left, Level.MEMORY)
+        self._metrics.requests_of(kind, server).inc()
         if query.flight is None:
             return (await self._fill(query))[1]
         (answer, found), began = await self._flights.share(query.flight, lambda: self._fill(query))
@@ -153,7 +164,7 @@ class ResponseCache:
             except DECODE_ERRORS:
                 pass  # not ours; it is fetched, and written anew
             else:
-                self._metrics.hits.labels(query.kind, Level.REDIS, query.server.name).inc()
+                self._metrics.hits_of(query.kind, Level.REDIS, query.server.name).inc()
                 self._remember(query, Keep(key, blob, seconds), value)
                 return Answer(value, Keep(key, blob, seconds)), Found(value, seconds, Level.REDIS)
         answer = await query.fetch()
@@ -174,6 +185,6 @@ class ResponseCache:
         return known and len(keep.blob) <= self.settings.max_entry_bytes
 
     def _remember(self, query: Query[T], keep: Keep, value: T) -> None:
-        size = len(keep.blob) + ENTRY_BYTES
+        size = len(keep.blob) + ENTRY_BYTES + OBJECT_BYTES * query.objects(value)
         entry = Entry(value, query.server.name, query.kind, size, time.monotonic() + keep.seconds)
         self.memory.put(keep.key, entry)

@@ -1,13 +1,14 @@
 """Results of tools, kept by rules."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
 
 from services.gateway.cache.keys import canonical, circumstances, digest, owner_of
 from services.gateway.cache.metrics import Kind
-from services.gateway.cache.response_cache import Answer, Keep, Query, ResponseCache
+from services.gateway.cache.response_cache import Answer, Found, Keep, Query, ResponseCache
 from services.gateway.cache.rules import Rule, Rules
 from services.gateway.call import Call, Era
 from services.gateway.eras import LOG_LEVEL_KEY
@@ -67,19 +68,27 @@ class ToolCache:
         owner = None if rule.public else owner_of(call)
         # An older caller's parameters may be put into headers on the way; newer ones are refused without.
         key = digest(*base, tool, arguments, call.era, circumstances(call), owner)
+        found = self._cache.peek(Kind.TOOLS, server, key)
+        if found is None:
+            found = await self._obtain(call, server, key, rule, partial(fetch, arguments))
+        call.cached = found.where
+        return dict(found.value)
+
+    async def _obtain(
+        self, call: Call, server: Server, key: bytes, rule: Rule, fetch: Callable[..., Awaitable[RawObject]]
+    ) -> Found[RawObject]:
         followed = _is_followed(call)
 
         async def ask() -> Answer[RawObject]:
-            result = await fetch(arguments, followed=followed)
+            result = await fetch(followed=followed)
             if _is_final(result):
                 return Answer(result, Keep(key, encode(result), rule.seconds))
             return Answer(result, shareable=_is_complete(result))
 
         flight = None if followed else key
-        query = Query(Kind.TOOLS, server, server.release, [key], flight, ask, decode_object)
-        found = await self._cache.obtain(query)
-        call.cached = found.where
-        return dict(found.value)
+        return await self._cache.obtain(
+            Query(Kind.TOOLS, server, server.release, [key], flight, ask, decode_object)
+        )
 
     async def _rule(self, call: Call, server: Server, tool: str, qualified: str) -> Rule | None:
         rule = self._rules.configured(qualified)

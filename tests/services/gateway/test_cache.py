@@ -38,7 +38,7 @@ def test_a_result_is_kept_where_a_rule_says_so_and_only_there(start: Start, coun
     assert len(counting.asked()) == 3
     assert (requests(gateway), hits(gateway)) == (3, 2)
     assert gateway.metric("mcp_cache_entries") == 1
-    assert 1024 < gateway.metric("mcp_cache_bytes") < 4096
+    assert 512 < gateway.metric("mcp_cache_bytes") < 4096
     assert gateway.metric('mcp_tool_calls_total{server="counting",status="ok",tool="count"}') == 3
 
 

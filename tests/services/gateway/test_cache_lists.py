@@ -129,3 +129,11 @@ def test_a_resource_that_needs_input_is_not_kept(start: Start, counting: Countin
     for _ in range(2):
         gateway.mcp("resources/read", params)
     assert len(counting.asked()) == 4
+
+
+def test_a_list_is_charged_for_each_of_its_items(start: Start, counting: Counting) -> None:
+    gateway = start()
+    counting.set(ttlMs=60_000, more=500)
+    names(gateway)
+    assert gateway.metric("mcp_cache_entries") == 1
+    assert gateway.metric("mcp_cache_bytes") > 502 * 600

@@ -18,6 +18,7 @@ settings: dict[str, Any] = {
     "cacheScope": "private",
     "hints": {},
     "size": 0,
+    "more": 0,
     "held": False,
     "broken": False,
 }
@@ -31,7 +32,7 @@ def told() -> dict[str, Any]:
 
 def tools() -> list[dict[str, Any]]:
     meta = {"dev.mcp-platform/cache": settings["hints"]} if settings["hints"] else {}
-    names = ["count", f"tool-{len(asked)}"]
+    names = ["count", f"tool-{len(asked)}", *(f"more-{number}" for number in range(settings["more"]))]
     return [{"name": name, "inputSchema": {"type": "object"}, "_meta": meta} for name in names]
 
 
