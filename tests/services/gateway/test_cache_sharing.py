@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import pytest
 
+from services.gateway.discovery.introduction import Introductions
+from services.gateway.fleet import Fleet
 from tests.services.gateway.caching import (
     CAPABILITIES,
     KEPT,
@@ -189,3 +191,31 @@ def test_memory_is_bounded(start: Start, counting: Counting) -> None:
     counting.set(size=250_000)
     assert call(gateway, "large") != call(gateway, "large")
     assert gateway.metric("mcp_cache_entries") == 10
+
+
+def test_replicas_that_are_discovered_are_asked_what_they_are(counting: Counting) -> None:
+    """In Kubernetes, where nothing else asks them regularly."""
+    url = f"{counting.url}/mcp"
+    counting.set(version="7")
+
+    async def main() -> None:
+        fleet = Fleet(1)
+        fleet.replace({"a": [url], "b": ["http://127.0.0.1:9/mcp"]})
+        asking = asyncio.create_task(Introductions(fleet).run())
+        await settled(fleet, "a")
+        assert fleet.servers["a"].release == ("7",)
+        assert not fleet.servers["b"].settled
+        fleet.replace({"a": [], "b": [url]})
+        await settled(fleet, "b")
+        assert fleet.servers["b"].release == ("7",)
+        asking.cancel()
+
+    asyncio.run(main())
+
+
+async def settled(fleet: Fleet, server: str) -> None:
+    for _ in range(600):
+        if fleet.servers[server].settled:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"nothing is known of {server}")
