@@ -49,6 +49,7 @@ from services.gateway.web.admin import breakers, cache, limits, pins, reload, se
 from services.gateway.web.openapi.document import with_document
 from services.gateway.web.operation import Operation
 from services.gateway.web.router import Router
+from services.gateway.web.status import figures, page
 from services.kit.asgi import Receive, Scope, Send, answer_lifespan
 from services.kit.conventions import MCP_PATH
 from services.kit.health import Health
@@ -76,6 +77,7 @@ class GatewayApp:
         """
         self._config = config
         self._health = health
+        self._registry = registry
         self._metrics = GatewayMetrics(registry)
         self._fleet = Fleet(config.upstream.connections_per_server, config.upstream.breaker)
         registry.register(FleetCollector(self._fleet))
@@ -184,6 +186,8 @@ class GatewayApp:
             self._tracer,
         )
         pages = reading.operations(SERVICE, self._health, self._access, self._config, self._lists)
+        pages += figures.operations(SERVICE, self._health, self._fleet, self._registry)
+        pages += page.operations(token_needed=self._issuers is not None)
         pages += self._admin_operations()
         self._pages = Router(
             with_document(pages), self._guard, self._access, self._limiter, self._metrics, trail
