@@ -27,7 +27,7 @@ from services.gateway.messages import (
 )
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.permission import Permission
-from services.gateway.record import Record
+from services.gateway.record import Record, failure_field
 from services.gateway.request_id import request_id_of
 from services.gateway.session import HEADER, LogLevels
 from services.gateway.tracing import TRACEPARENT, Tracer
@@ -130,6 +130,7 @@ class McpEndpoint:
         headers = self._guard.headers(scope)
         principal, view = await self._access.admit(headers.get(b"authorization"))
         record.principal = principal
+        bind_request(record.request_id, user=principal.subject)
         streams = takes_stream(headers)
         body = await self._guard.body(headers, receive)
         try:
@@ -173,7 +174,7 @@ class McpEndpoint:
         trace = self._tracer.join(request, params, meta, era, record.began)
         record.trace = trace
         traceparent = trace.context and trace.context.traceparent
-        bind_request(record.request_id, user=principal.subject, traceparent=traceparent)
+        bind_request(record.request_id, traceparent=traceparent)
         passed = _param_headers(headers) | {"X-Request-Id": record.request_id}
         if traceparent is not None:
             passed[TRACEPARENT] = traceparent
@@ -209,6 +210,7 @@ class McpEndpoint:
             status=record.status,
             outcome=record.error or "ok",
             duration_ms=round(seconds * 1000, 2),
+            **failure_field(record),
         )
 
 

@@ -31,8 +31,9 @@ Each label has a bounded number of values:
 | `status` of a request | HTTP status codes; 499: the caller left before the answer |
 | `issuer` | issuers of the configuration |
 | `reason`, `scope`, `mode`, `outcome`, `action` | words of the code: why, which limit, what was done |
-| `kind` | kinds of hidden characters, of secrets (built in or of the configuration), of what changed |
-| `source` | where a change was heard of: `here`, `replica` |
+| `kind` | kinds of hidden characters; kinds of secrets, built in or of the configuration; kinds of changes |
+| `cache`, `level` | `tools`, `lists`, `reads`; `l1` (the process), `l2` (Redis) |
+| `source` | where a change was heard of: here or from another replica |
 
 | metric | type | labels | meaning |
 |---|---|---|---|

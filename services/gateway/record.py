@@ -88,3 +88,8 @@ class Record:
     def ended(self, why: str) -> None:
         """It isn't answered, or not by what was asked."""
         self.error = self.error_type = why
+
+
+def failure_field(record: Record) -> dict[str, dict[str, str]]:
+    """What the access log says of a request that failed: `error`, as exceptions have it, too."""
+    return {} if record.failure is None else {"error": {"type": record.failure}}

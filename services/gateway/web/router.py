@@ -11,7 +11,7 @@ from services.gateway.audit.trail import Trail
 from services.gateway.errors import HttpRefusal
 from services.gateway.guard import ClientGoneError, Guard
 from services.gateway.metrics import GatewayMetrics
-from services.gateway.record import Record
+from services.gateway.record import Record, failure_field
 from services.gateway.request_id import request_id_of
 from services.gateway.traffic.limits import Limiter
 from services.gateway.web.operation import NOBODY, NOTHING, Operation, Reply, WebRequest
@@ -84,6 +84,7 @@ class Router:
             outcome=outcome,
             duration_ms=round(record.seconds * 1000, 2),
             **({"action": record.method} if record.admin else {}),
+            **failure_field(record),
         )
 
     async def _reply(self, scope: Scope, receive: Receive, record: Record) -> Reply:

@@ -41,6 +41,11 @@ def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text() == page(), "run `make docs`"
 
 
+def test_the_page_says_which_values_each_label_has() -> None:
+    described = set(re.findall(r"`(\w+)`", PAGE.read_text().partition("| metric |")[0]))
+    assert {label for _, _, labels, _ in documented() for label in labels} <= described
+
+
 def test_the_page_has_every_metric_of_the_code() -> None:
     """The page is made from one configuration; this finds what only another one has."""
     sources = [*(ROOT / "services/gateway").rglob("*.py"), *(ROOT / "services/kit").rglob("*.py")]

@@ -169,7 +169,7 @@ def test_each_needs_the_scope_that_it_should(document: Document) -> None:
         (security == administrators) == path.startswith("/admin/") for path, security in needed.items()
     )
     readers = {path for path, security in needed.items() if security == [{"token": ["mcp:read"]}]}
-    assert readers == {"/config", "/tools"}
+    assert readers == {"/config", "/tools", "/status.json"}
 
 
 def mcp_requests() -> list[tuple[int, dict[str, Any]]]:
