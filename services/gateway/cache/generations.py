@@ -33,6 +33,7 @@ class Generations:
         self._purged = purged
         self._tokens: dict[str, str] = {}
         self._unsent: set[str] = set()
+        self._exchanging = asyncio.Lock()
         self.current = False
         """Whether the shared tokens are known, so that shared answers may be used."""
 
@@ -69,7 +70,8 @@ class Generations:
             self.current = False
             return
         try:
-            await self._exchange(store)
+            async with self._exchanging:  # an answer from before a newer purge was sent would undo that
+                await self._exchange(store)
         except StoreDownError:
             self.current = False
         else:

@@ -86,6 +86,19 @@ def test_a_purge_of_one_kind_leaves_the_others(redis_server: RedisServer) -> Non
     with_stores(redis_server, run)
 
 
+def test_purges_at_the_same_time_leave_each_other_alone(redis_server: RedisServer) -> None:
+    async def run(store: SharedStore) -> None:
+        replica = Replica(store)
+        kinds = ("lists", "reads")
+        for _ in range(100):
+            before = [replica.of(kind=kind) for kind in kinds]
+            await asyncio.gather(*(replica.generations.renew("a", kind) for kind in kinds))
+            after = [replica.of(kind=kind) for kind in kinds]
+            assert all(new != old for new, old in zip(after, before, strict=True))
+
+    with_stores(redis_server, run)
+
+
 def test_purges_that_redis_lost_are_written_again(redis_server: RedisServer) -> None:
     async def run(*stores: SharedStore) -> None:
         here, there = Replica(stores[0]), Replica(stores[1])
