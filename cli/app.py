@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import access, cluster, operate, policy, stack
+from cli import access, cluster, operate, policy, stack, tools
 
 app = typer.Typer(
     name="mcpctl",
@@ -30,10 +30,11 @@ for command in (
     app.command()(command)
 for command in (operate.logs, operate.scale):
     app.command()(command)
-for command in (access.tools, access.call, access.token):
+for command in (access.call, access.token):
     app.command()(command)
 app.add_typer(cluster.app, name="cluster")
 app.add_typer(policy.app, name="policy")
+app.add_typer(tools.app, name="tools")
 
 
 def _print_version(wanted: bool) -> None:

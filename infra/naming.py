@@ -16,6 +16,7 @@ POSTGRES: Final = "postgres"
 BACKUP: Final = "backup"
 RESTORE: Final = "restore"
 EXTERNAL_SECRETS: Final = "external-secrets"
+GATEWAY_LOCK: Final = "gateway-lock"
 GATEWAY_POLICY: Final = "gateway-policy"
 GATEWAY_DATABASE: Final = "gateway-database"
 TOKEN_ISSUER: Final = "token-issuer"  # noqa: S105 - an object's name, not a token
@@ -24,7 +25,17 @@ STATE_KEYS: Final = "gateway-state-keys"
 
 RESERVED: Final = frozenset(
     {
-        *(GATEWAY, GATEWAY_POLICY, GATEWAY_DATABASE, REDIS, POSTGRES, BACKUP, RESTORE, EXTERNAL_SECRETS),
+        *(
+            GATEWAY,
+            GATEWAY_LOCK,
+            GATEWAY_POLICY,
+            GATEWAY_DATABASE,
+            REDIS,
+            POSTGRES,
+            BACKUP,
+            RESTORE,
+            EXTERNAL_SECRETS,
+        ),
         *(TOKEN_ISSUER, ISSUER_KEYS, STATE_KEYS, PROJECT, "default"),
     }
 )

@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("cli", "infra", "policies", "services")
-CONVENTIONS = "services.kit.conventions"
+SHARED = ("services.kit.conventions", "services.kit.pins")
+"""What the command line and the program share with services: constants, and the format of locks."""
 LONGEST_MODULE = 300
 
 ALLOWED = {
@@ -45,12 +46,13 @@ def test_imports_point_one_way(package: str) -> None:
 
 
 @pytest.mark.parametrize("package", ["cli", "infra"])
-def test_of_the_services_only_the_conventions_are_read(package: str) -> None:
+def test_of_the_services_only_conventions_and_formats_are_read(package: str) -> None:
     wrong = [
         f"{module.relative_to(ROOT)} imports {name}"
         for module in modules(package)
         for name in imported(module)
-        if name.startswith("services.") and not f"{name}.".startswith(f"{CONVENTIONS}.")
+        if name.startswith("services.")
+        and not f"{name}.".startswith(tuple(f"{shared}." for shared in SHARED))
     ]
     assert not wrong
 

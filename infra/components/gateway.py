@@ -13,6 +13,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgs
 
 from infra.components import gateway_database as database
+from infra.components import gateway_pins as pins
 from infra.components.mounts import Files, api_access, files
 from infra.components.postgres import PostgresEndpoint
 from infra.components.state_keys import StateKeys, StateKeysArgs, state_key_files
@@ -106,6 +107,7 @@ def build_config(args: GatewayArgs) -> dict[str, Any]:
         "limits": gateway.limits.model_dump(mode="json"),
         "content": gateway.content.model_dump(mode="json", exclude_none=True),
         "subscriptions": gateway.subscriptions.model_dump(mode="json"),
+        **({"pinning": pins.build_config(gateway.pinning, CONFIG_PATH)} if gateway.pinning else {}),
         **({"tracing": tracing.model_dump(mode="json", exclude={"cidrs"})} if tracing else {}),
         "cache": build_cache(gateway.cache),
         "approval": gateway.approval.model_dump(mode="json"),
@@ -157,7 +159,12 @@ def build_files(args: GatewayArgs) -> dict[str, str]:
     """The ConfigMap's files: the configuration, and the public keys and certificates that it refers to."""
     keys = {f"{issuer.name}.pem": issuer.public_key for issuer in args.auth.issuers if issuer.public_key}
     authorities = {database.CA_FILE: args.postgres.ca} if args.postgres.ca and _uses_postgres(args) else {}
-    return {_CONFIG_FILE: yaml.safe_dump(build_config(args), sort_keys=False), **keys, **authorities}
+    return {
+        _CONFIG_FILE: yaml.safe_dump(build_config(args), sort_keys=False),
+        **keys,
+        **authorities,
+        **pins.read_keys(args.settings.pinning),
+    }
 
 
 def build_exposure(gateway: settings.Gateway) -> Exposure:
@@ -175,7 +182,7 @@ def build_exposure(gateway: settings.Gateway) -> Exposure:
 
 def build_workload(name: str, args: GatewayArgs, contents: dict[str, str]) -> WorkloadArgs:
     """The gateway as a workload."""
-    own = {_CONFIG_FILE, database.CA_FILE}
+    own = {_CONFIG_FILE, database.CA_FILE, *pins.read_keys(args.settings.pinning)}
     paths = {key: key if key in own else f"issuers/{key}" for key in contents}
     policy_files = Files(name=GATEWAY_POLICY, paths={_POLICY_FILE: _POLICY_FILE})
     policy = [files("policy", POLICY_PATH, config=policy_files)] if args.settings.policy_file else []
@@ -196,6 +203,7 @@ def build_workload(name: str, args: GatewayArgs, contents: dict[str, str]) -> Wo
         mounts=[
             config,
             *policy,
+            *([pins.lock_mount()] if args.settings.pinning else []),
             *([database.role_mount()] if _uses_postgres(args) else []),
             files(
                 "redis-auth",
@@ -254,6 +262,8 @@ class Gateway(pulumi.ComponentResource):
                 data=policy,
                 opts=child,
             )
+        if args.settings.pinning:
+            pins.place_lock(args.stack, name, args.settings.pinning, child)
         Workload(name, build_workload(name, args, contents), opts=child)
         self.register_outputs({"service": name})
 

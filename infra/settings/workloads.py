@@ -26,6 +26,7 @@ from infra.settings.fields import (
     Url,
     reject,
 )
+from infra.settings.pinning import Pinning
 from infra.settings.subscriptions import Subscriptions
 from infra.settings.traffic import RateLimits, ResponseCache
 
@@ -178,6 +179,7 @@ class Gateway(Scaled):
     limits: RateLimits = RateLimits()
     content: Content = Content()
     subscriptions: Subscriptions = Subscriptions()
+    pinning: Pinning | None = None
     audit: Audit = Audit()
     cache: ResponseCache = ResponseCache()
     approval: Approval = Approval()
