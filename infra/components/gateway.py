@@ -118,15 +118,16 @@ def build_config(args: GatewayArgs) -> dict[str, Any]:
 
 def _kept(args: GatewayArgs) -> dict[str, Any]:
     """What is kept, and where."""
-    audit = args.settings.audit
+    audit, tasks = args.settings.audit, args.settings.tasks
     return {
         **({"postgres": database.build_config(args.postgres, CONFIG_PATH)} if _uses_postgres(args) else {}),
         **({"audit": audit.model_dump(mode="json")} if audit.sink != "none" else {}),
+        **({"tasks": tasks.model_dump(mode="json")} if tasks else {}),
     }
 
 
 def _uses_postgres(args: GatewayArgs) -> bool:
-    return args.settings.audit.sink == "postgres"
+    return args.settings.audit.sink == "postgres" or args.settings.tasks is not None
 
 
 def build_cache(cache: ResponseCache) -> dict[str, Any]:

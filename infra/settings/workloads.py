@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from infra.quantities import cpu_millis, size_bytes
 from infra.settings.approval import Approval
 from infra.settings.content import Content
-from infra.settings.durable import Audit
+from infra.settings.durable import Audit, Tasks
 from infra.settings.fields import (
     ABSENT,
     Cidr,
@@ -181,6 +181,8 @@ class Gateway(Scaled):
     subscriptions: Subscriptions = Subscriptions()
     pinning: Pinning | None = None
     audit: Audit = Audit()
+    tasks: Tasks | None = None
+    """None for no tasks at all."""
     cache: ResponseCache = ResponseCache()
     approval: Approval = Approval()
     state_keys: tuple[Label, ...] = Field(default=("first",), min_length=1, max_length=5)

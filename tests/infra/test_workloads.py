@@ -380,6 +380,20 @@ def test_a_gateway_that_keeps_nothing_in_postgres_has_no_password_for_it(
     assert {"database-auth", "database-owner"}.isdisjoint(volume["name"] for volume in spec["volumes"])
 
 
+def test_the_gateway_makes_tasks_where_the_stack_says_so(
+    plain: Plain, configure: Configure, stack: Stack
+) -> None:
+    tasks = {"ttl_seconds": 600, "run_seconds": 300, "tools": [{"match": "a__*", "required": True}]}
+    args = gateway_args(stack, configure(gateway={"tasks": tasks, "audit": {"sink": "none"}}))
+    config = GatewayConfig(**yaml.safe_load(gateway.build_files(args)["config.yaml"]))
+    assert config.tasks is not None
+    assert (config.tasks.ttl_seconds, config.tasks.tools[0].required) == (600, True)
+    assert config.postgres is not None
+    assert [it["name"] for it in gateway_pod(plain, args)["initContainers"]] == ["migrate"]
+    without = gateway_args(stack, configure())
+    assert GatewayConfig(**yaml.safe_load(gateway.build_files(without)["config.yaml"])).tasks is None
+
+
 def test_a_server_reads_the_environment_that_is_written_for_it(
     configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
