@@ -43,6 +43,8 @@ class Parameter:
 
     meaning: str
     required: bool = False
+    values: tuple[str, ...] = ()
+    """What it may be; anything where it is empty."""
 
 
 Handler = Callable[[WebRequest], Awaitable[Any]]

@@ -94,11 +94,11 @@ def operations(settings: Limits, limiter: Limiter, store: SharedStore | None) ->
             scope=ADMIN_SCOPE,
             summary="Forget what a caller has used up: everywhere if Redis counts, else in this replica",
             returns=Forgotten,
+            refusals={409: "No limit is set for principals"},
             query={
                 "subject": Parameter(_SUBJECT, required=True),
                 "issuer": Parameter(_ISSUER, required=True),
             },
-            refusals={409: "No limit is set for principals"},
         ),
     ]
 

@@ -29,7 +29,9 @@ def operations(pins: PinBoard) -> list[Operation]:
             summary="The lock of tools in force, and what is withheld until somebody approves it",
             returns=dict[str, Any],
             query={
-                _DEFINITIONS: Parameter("Whether to ask all servers for their definitions now; true or false")
+                _DEFINITIONS: Parameter(
+                    "Whether to ask all servers for their definitions now", values=("true", "false")
+                )
             },
         )
     ]

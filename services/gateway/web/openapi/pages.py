@@ -45,7 +45,13 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
         for name in _NAMED.findall(operation.path)
     ]
     query = [
-        {"name": name, "in": "query", "required": it.required, "description": it.meaning, "schema": text}
+        {
+            "name": name,
+            "in": "query",
+            "required": it.required,
+            "description": it.meaning,
+            "schema": {**text, "enum": list(it.values)} if it.values else text,
+        }
         for name, it in operation.query.items()
     ]
     return path + query
