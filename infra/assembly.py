@@ -74,6 +74,7 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
             postgres=postgres.endpoint,
             image=gateway_image,
             tracing=settings.tracing,
+            only_server=next(iter(settings.servers)) if settings.gateway.names == "plain" else None,
         ),
         inside,
     )

@@ -56,6 +56,7 @@ class GatewayArgs:
         postgres: Where it keeps what must not be lost.
         image: Image reference.
         tracing: Where its traces go; None for nowhere.
+        only_server: The one server that there is, where names are plain.
     """
 
     stack: Stack
@@ -65,6 +66,7 @@ class GatewayArgs:
     postgres: PostgresEndpoint
     image: pulumi.Input[str]
     tracing: Tracing | None = None
+    only_server: str | None = None
 
 
 def build_config(args: GatewayArgs) -> dict[str, Any]:
@@ -88,7 +90,7 @@ def build_config(args: GatewayArgs) -> dict[str, Any]:
         "listen": {"host": "0.0.0.0", "port": MCP_PORT, "ops_port": OPS_PORT},  # noqa: S104 - the pod's own network
         "auth": {"audience": auth.audience, "issuers": issuers},
         **(policy if gateway.policy_file else {}),
-        "discovery": {"kubernetes": {"namespace": stack.namespace}},
+        **_found(args),
         "upstream": {
             "timeout_seconds": gateway.timeout_seconds,
             "connections_per_server": gateway.connections_per_server,
@@ -114,6 +116,14 @@ def build_config(args: GatewayArgs) -> dict[str, Any]:
         "state": {"key_files": [f"{STATE_PATH}/{name}" for name in gateway.state_keys]},
         "log_level": gateway.log_level,
     }
+
+
+def _found(args: GatewayArgs) -> dict[str, Any]:
+    """Which servers are found, and how their names are shown."""
+    kubernetes = {"namespace": args.stack.namespace}
+    if args.only_server is None:
+        return {"discovery": {"kubernetes": kubernetes}}
+    return {"discovery": {"kubernetes": {**kubernetes, "only": args.only_server}}, "names": "plain"}
 
 
 def _kept(args: GatewayArgs) -> dict[str, Any]:

@@ -62,6 +62,16 @@ class Settings(Group):
         return self
 
     @model_validator(mode="after")
+    def _names_are_clear(self) -> Settings:
+        if self.gateway.names == "plain" and len(self.servers) != 1:
+            reject(
+                "gateway.names",
+                f"must be prefixed for {len(self.servers)} servers: plain names don't say whose they are",
+                self.gateway.names,
+            )
+        return self
+
+    @model_validator(mode="after")
     def _images_reach_the_nodes(self) -> Settings:
         context = self.cluster.context
         if self.production or context is None or not self.images.local:

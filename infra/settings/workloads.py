@@ -174,6 +174,8 @@ class Gateway(Scaled):
     """Values of the Host header that requests may have; any when left out."""
     allowed_origins: tuple[Url, ...] = ()
     """Web pages that browsers may call from; none when left out."""
+    names: Literal["prefixed", "plain"] = "prefixed"
+    """Plain: tools, prompts and resources are called as their server calls them; for one server only."""
     policy_file: Text | None = None
     """Path, from the project, of the policy that says who may use what; scopes alone decide when left out."""
     limits: RateLimits = RateLimits()

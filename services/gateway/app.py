@@ -263,4 +263,6 @@ class GatewayApp:
 
 def names_of(config: GatewayConfig) -> Names:
     """How the configuration wants callers to see servers' names."""
-    return PlainNames(config.servers[0].name) if config.names == "plain" else PrefixedNames()
+    if config.names == "plain" and config.only_server is not None:
+        return PlainNames(config.only_server)
+    return PrefixedNames()

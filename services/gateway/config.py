@@ -69,6 +69,8 @@ class KubernetesDiscovery(Part):
     api_url: HttpUrl | None = None
     token_file: Path = SERVICE_ACCOUNT / "token"
     ca_file: Path = SERVICE_ACCOUNT / "ca.crt"
+    only: Annotated[str, AfterValidator(_server_name)] | None = None
+    """The one server to find; all that there are when left out."""
 
 
 class Discovery(Part):
@@ -275,12 +277,19 @@ class GatewayConfig(BaseSettings):
             raise ValueError("audit.sink: postgres needs 'postgres'; set it, or audit.sink to 'log'")
         if self.tasks is not None and self.postgres is None:
             raise ValueError("tasks needs 'postgres', where they are kept")
-        if self.names == "plain" and len(self.servers) != 1:
+        if self.names == "plain" and self.only_server is None:
             raise ValueError(
-                "names: plain needs exactly one server, named in 'servers': several could offer the same "
-                "name; leave it at 'prefixed'"
+                "names: plain needs exactly one server, named in 'servers' or discovery.kubernetes.only: "
+                "several could offer the same name; leave it at 'prefixed'"
             )
         return self
+
+    @property
+    def only_server(self) -> str | None:
+        """The name of the one server that there can be; None where there may be several."""
+        if self.discovery is not None:
+            return self.discovery.kubernetes.only
+        return self.servers[0].name if len(self.servers) == 1 else None
 
     def public(self) -> dict[str, Any]:
         """The effective settings as JSON data."""

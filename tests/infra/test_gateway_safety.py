@@ -153,3 +153,21 @@ def test_a_pattern_that_is_none_is_named(configure: Configure) -> None:
     patterns = [{"name": "acme", "pattern": "acme_["}]
     with pytest.raises(PlatformError, match=r"leak_patterns.*must be a regular expression"):
         configure(gateway={"content": {"leak_patterns": patterns}})
+
+
+def test_plain_names_are_those_of_the_only_server(configure: Configure, stack: Stack) -> None:
+    servers = {"one": {"kind": "module", "module": "echo"}}
+    settings = configure(gateway={"names": "plain"}, servers=servers)
+    assert settings.gateway.names == "plain"
+    args = GatewayArgs(
+        stack=stack,
+        settings=settings.gateway,
+        auth=settings.auth,
+        redis=REDIS,
+        postgres=POSTGRES,
+        image="x",
+        only_server="one",
+    )
+    found = GatewayConfig(**gateway.build_config(args))
+    assert (found.names, found.only_server) == ("plain", "one")
+    assert config_of(stack, configure()).names == "prefixed"

@@ -145,7 +145,8 @@ class KubernetesDiscovery:
         self._publish()
 
     def _publish(self) -> None:
-        self._fleet.replace(fleet_of(self._slices.values()))
+        found, only = fleet_of(self._slices.values()), self._settings.only
+        self._fleet.replace(found if only is None else {name: found[name] for name in found if name == only})
 
     def _headers(self) -> dict[str, str]:
         """Read anew for each request: the kubelet replaces the token before it expires."""

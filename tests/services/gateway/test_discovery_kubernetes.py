@@ -117,7 +117,7 @@ class Running:
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncGenerator[Running]:
+async def running(folder: Path, only: str | None = None) -> AsyncGenerator[Running]:
     api = Api()
     app = web.Application()
     app.router.add_get(PATH, api.answer)
@@ -128,7 +128,8 @@ async def running(folder: Path) -> AsyncGenerator[Running]:
     token_file = folder / "token"
     token_file.write_text("first\n")
     host, port = runner.addresses[0][:2]
-    settings = Settings(namespace="mcp-test", api_url=f"http://{host}:{port}", token_file=token_file)
+    url = f"http://{host}:{port}"
+    settings = Settings(namespace="mcp-test", api_url=url, token_file=token_file, only=only)
     fleet = Fleet(10)
     errors = Counter("errors", "errors", registry=CollectorRegistry())
     discovery = KubernetesDiscovery(settings, fleet, errors)
@@ -142,9 +143,9 @@ async def running(folder: Path) -> AsyncGenerator[Running]:
         await runner.cleanup()
 
 
-def discover(folder: Path, scenario: Callable[[Running], Awaitable[None]]) -> None:
+def discover(folder: Path, scenario: Callable[[Running], Awaitable[None]], only: str | None = None) -> None:
     async def run() -> None:
-        async with running(folder) as it:
+        async with running(folder, only) as it:
             await scenario(it)
 
     asyncio.run(run())
@@ -173,6 +174,18 @@ def test_servers_appear_change_and_go(tmp_path: Path) -> None:
         assert it.api.lists == 2  # one list, of two pages
 
     discover(tmp_path, scenario)
+
+
+def test_only_one_server_is_found_where_that_is_set(tmp_path: Path) -> None:
+    async def scenario(it: Running) -> None:
+        it.api.put("files", "10.0.0.1")
+        it.api.put("other", "10.0.0.9")
+        await it.until(lambda: it.discovery.problem() is None and it.api.watchers)
+        assert it.found() == {"files": ["10.0.0.1:8080"]}
+        it.api.delete("files")
+        await it.until(lambda: not it.found())
+
+    discover(tmp_path, scenario, only="files")
 
 
 def test_a_watch_that_ends_goes_on_where_it_was(tmp_path: Path) -> None:
