@@ -176,7 +176,8 @@ def test_no_round_of_an_approved_call_is_used_twice(
 def test_replicas_tell_each_other_by_redis_what_was_used(
     launcher: Launcher, risky: Risky, keys: list[str], redis_server: RedisServer
 ) -> None:
-    one, two = (replica(launcher, risky, keys[:1], redis=redis_server.settings) for _ in range(2))
+    patient = {**redis_server.settings, "wait_seconds": 10}  # else a busy machine makes it seem away
+    one, two = (replica(launcher, risky, keys[:1], redis=patient) for _ in range(2))
     for gateway in (one, two):
         gateway.wait_for(lambda it=gateway: it.metric("mcp_gateway_redis_up") == 1, "redis")
     state = asked(call(one, "erase"))
