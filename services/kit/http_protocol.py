@@ -1,10 +1,12 @@
 """uvicorn's httptools protocol, with bounds on requests' heads and on clients that don't read; no upgrades.
 
 httptools collects header lines without a limit of size or time, so a client could fill memory or hold a
-connection open for ever before any app code runs. And a client that reads nothing of a response would keep
-what waits for it, and whoever writes it, as long as it likes. And uvicorn ends a request that offers another
-protocol (`Upgrade: h2c`, as Java's client does) after its head: the body would be lost or, worse, read as the
-next request, which a proxy in front of us didn't see as one. We ignore the offer, as HTTP lets us.
+connection open for ever before any app code runs; the same goes for what surrounds the chunks of a body.
+uvicorn takes any byte for the sign of another request, so a client could go on for ever with a body that was
+refused long ago, or with blank lines. And a client that reads nothing of a response would keep what waits for
+it, and whoever writes it, as long as it likes. And uvicorn ends a request that offers another protocol
+(`Upgrade: h2c`, as Java's client does) after its head: the body would be lost or, worse, read as the next
+request, which a proxy in front of us didn't see as one. We ignore the offer, as HTTP lets us.
 """
 
 import asyncio
@@ -18,6 +20,9 @@ from services.kit.logs import get_logger
 MAX_HEAD_BYTES: Final = 64 * 1024
 HEAD_SECONDS: Final = 15.0
 """From a request's first byte (or the connection's start) to the end of its headers."""
+
+CHUNK_BYTES: Final = 6
+"""What a chunk of a single byte is on the wire: its length, its end, and the byte."""
 
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -43,6 +48,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     parser: httptools.HttpRequestParser
     _head_bytes = 0
     _in_head = True
+    _idle_bytes = 0
+    """Since the head, those that are neither body nor what chunks need: extensions and trailers."""
     _head_timer: asyncio.TimerHandle | None = None
     _unread_bytes = 0
     _unread_timer: asyncio.TimerHandle | None = None
@@ -82,7 +89,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Bytes came in: those of an unfinished head are counted."""
         if self._in_head:
             self._head_bytes += len(data)
-        self._unset_keepalive_if_required()
+        else:
+            self._idle_bytes += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -90,13 +98,24 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self.logger.warning(_INVALID)
             self.send_400_response(_INVALID)
-        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+        if max(self._head_bytes if self._in_head else 0, self._idle_bytes) > MAX_HEAD_BYTES:
             self._refuse_head()
 
     def on_message_begin(self) -> None:
-        """A request's first byte."""
+        """A request's first byte; any other says nothing of whether the connection is used."""
+        self._unset_keepalive_if_required()
         super().on_message_begin()
         self._watch_head()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; what follows a body is dropped, since nobody asks for it."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._idle_bytes = max(0, self._idle_bytes - CHUNK_BYTES * len(body))
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         """The head is over; what follows is the app's to bound."""
@@ -130,12 +149,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             super().send_400_response(msg)
 
     def _refuse_head(self) -> None:
-        self.transport.write(_TOO_LARGE)
+        if self.transport.is_closing():
+            return
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if self._in_head or cycle is None or not cycle.response_started:
+            self.transport.write(_TOO_LARGE)
         self.transport.close()
 
     def _watch_head(self) -> None:
         self._in_head = True
-        self._head_bytes = 0
+        self._head_bytes = self._idle_bytes = 0
         self._stop_timer()
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._close_slow)
 

@@ -20,7 +20,7 @@ import pytest
 LARGE = 40_000_000
 PROGRAM = """
 import asyncio, sys
-from services.kit import http_protocol
+from services.kit import http_protocol, serving
 from services.kit.asgi import respond
 from services.kit.health import Health
 from services.kit.logs import configure_logging
@@ -30,6 +30,7 @@ from services.kit.serving import ServeError, serve
 from services.kit.settings import ServiceSettings, load
 
 http_protocol.HEAD_SECONDS = 0.5
+serving.KEEP_ALIVE_SECONDS = 3
 
 async def app(scope, receive, send):
     if scope["path"] == "/slow":
@@ -268,3 +269,69 @@ def test_the_body_of_a_request_that_offers_another_protocol_is_its_body(served: 
 def test_there_is_no_way_through_to_other_hosts(served: Served) -> None:
     request = b"CONNECT x:80 HTTP/1.1\r\nhost: x:80\r\n\r\n"
     assert exchange(served.listening()["port"], request, end=b"\0").startswith(b"HTTP/1.1 400 ")
+
+
+def is_closed(
+    port: int, start: bytes, piece: bytes, pause: float, seconds: float = 30.0
+) -> tuple[bool, bytes]:
+    """Whether a connection on which `piece` is sent again and again is closed; and what came back."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(start)
+        connection.settimeout(0.01)
+        received, deadline = b"", time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                connection.sendall(piece)
+                if not (data := connection.recv(10_000)):
+                    return True, received
+                received += data
+            except TimeoutError:
+                time.sleep(pause)
+            except OSError:
+                return True, received
+    return False, received
+
+
+POST = b"POST %s HTTP/1.1\r\nhost: x\r\n"
+CHUNKED = POST + b"transfer-encoding: chunked\r\n\r\n"
+
+
+def test_a_body_that_nobody_waits_for_any_more_does_not_hold_the_connection(served: Served) -> None:
+    port = served.listening()["port"]
+    closed, received = is_closed(port, POST % b"/" + b"content-length: 1000000\r\n\r\n", b"x", 0.1)
+    assert closed
+    assert received.endswith(b"done")
+
+
+def test_blank_lines_do_not_hold_the_connection(served: Served) -> None:
+    port = served.listening()["port"]
+    closed, received = is_closed(port, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", b"\r\n", 0.1)
+    assert closed
+    assert received.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (b"2\r\n{}\r\n0\r\n", b"x-a: " + b"y" * 5000 + b"\r\n"),
+        (b"2\r\n{}\r\n0\r\nx-a: ", b"y" * 5000),
+        (b"2;a=", b"y" * 5000),
+        (b"", b"1;a=" + b"y" * 100 + b"\r\nx\r\n"),
+    ],
+)
+def test_what_surrounds_chunks_is_bounded(served: Served, start: bytes, piece: bytes) -> None:
+    port = served.listening()["port"]
+    closed, received = is_closed(port, CHUNKED % b"/echo" + start, piece, 0)
+    assert closed
+    assert b"HTTP/1.1 200" not in received
+    closed, received = is_closed(port, CHUNKED % b"/" + start, piece, 0)
+    assert closed
+    assert received.count(b"HTTP/1.1") == 1, "nothing comes after an answer"
+
+
+def test_small_chunks_and_trailers_are_fine(served: Served) -> None:
+    chunks = b"1\r\nx\r\n" * 100_000 + b"0\r\nx-digest: abc\r\n\r\n"
+    following = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+    received = exchange(served.listening()["port"], CHUNKED % b"/echo" + chunks + following, end=b"done")
+    assert b"<" + b"x" * 100_000 + b">" in received
+    assert received.count(b"HTTP/1.1 200 OK") == 2
