@@ -73,8 +73,8 @@ def test_the_gateway_finds_the_lock_and_the_keys_where_its_configuration_says(
     mounted: dict[str, str] = {}
     for volume in spec["volumes"]:
         for source in volume.get("projected", {}).get("sources", []):
-            found = source.get("configMap")
-            for item in found["items"] if found else []:
+            found = source.get("configMap", {"name": ""})
+            for item in found["items"] if found["name"] in maps else []:
                 mounted[f"{mounts[volume['name']]}/{item['path']}"] = maps[found["name"]][item["key"]]
     settings = GatewayConfig(**yaml.safe_load(contents["config.yaml"])).pinning
     assert settings is not None

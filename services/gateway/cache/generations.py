@@ -87,7 +87,7 @@ class Generations:
         sent = dict(self._tokens)
         pipeline.hgetall(HASH)
         answers = cast("list[dict[bytes, bytes]]", await store.ask(pipeline.execute()))
-        self._unsent = {name for name in self._unsent if self._tokens[name] != sent[name]}
+        self._unsent = {name for name in self._unsent if self._tokens[name] != sent.get(name)}
         for name, token in answers[-1].items():
             if name.decode() not in self._unsent:
                 self._adopt(name.decode(), token.decode())
