@@ -7,6 +7,7 @@ an audit record in PostgreSQL, traces (one call in ten), the search of results f
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -81,7 +82,10 @@ def _postgres(stage: Stage) -> dict[str, Any]:
     if address is None:
         raise PlatformError("the benchmark needs PostgreSQL", hint="apt-get install postgresql")
     port = urlsplit(f"postgres://{address}").port
-    return {"host": "127.0.0.1", "port": port, "database": "postgres", "user": _ROLE}
+    password = stage.folder / "role-password"  # the migration makes the role with it
+    password.write_text(secrets.token_urlsafe())
+    where = {"host": "127.0.0.1", "port": port, "database": "postgres"}
+    return {**where, "user": _ROLE, "password_file": str(password)}
 
 
 def _collector(stage: Stage) -> str:
