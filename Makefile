@@ -6,6 +6,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 EXTRAS := gateway servers infra cli bench dev
 STACK  ?= dev
+WORKERS ?= 2
+ALONE  := tests/cluster tests/engine tests/images tests/conformance tests/end_to_end
 
 .PHONY: up down test fuzz nightly lint bench bench-gateway lock docs clean
 
@@ -16,8 +18,10 @@ down: $(VENV)/.ready ## take the stack and the embedded Kubernetes down; data st
 	$(BIN)/mcpctl down --stack $(STACK) --yes
 	$(BIN)/mcpctl cluster down
 
+# Those that run clusters and builds, which take the whole machine, go one after the other at the end.
 test: $(VENV)/.ready lint ## the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ALONE:%=--ignore=%)
+	$(BIN)/python -m pytest $(ALONE)
 
 # FLAGS are pytest's, such as FLAGS="-k wire".
 fuzz: $(VENV)/.ready ## some ten minutes of odd input for the gateway, other each time

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from infra.cluster.report import Report, last_lines
+from infra.cluster.spec import home
 from infra.errors import PlatformError
 
 # A machine that has just started may be installing its updates.
@@ -33,9 +36,10 @@ def ensure(programs: Mapping[str, Sequence[str]], report: Report, why: str) -> N
     by_hand = f"as root: apt-get install --no-install-recommends {' '.join(packages)}"
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         raise PlatformError(f"there is no {', no '.join(missing)}, which {why} needs", hint=by_hand)
-    report(f"installing {', '.join(packages)}")
-    updated = _apt("update")
-    installed = _apt("install", "-y", "--no-install-recommends", *packages)
+    with _alone():
+        report(f"installing {', '.join(packages)}")
+        updated = _apt("update")
+        installed = _apt("install", "-y", "--no-install-recommends", *packages)
     if installed.returncode != 0:
         # A list that can't be renewed is often the reason, and often only that of a source nobody needs.
         said = "\n".join(last_lines(done.stderr, 5) for done in (updated, installed) if done.returncode)
@@ -43,6 +47,15 @@ def ensure(programs: Mapping[str, Sequence[str]], report: Report, why: str) -> N
             f"apt-get could not install {', '.join(packages)}, which {why} needs:\n{said}",
             hint=f"are Debian's packages reached? {by_hand}",
         )
+
+
+@contextmanager
+def _alone() -> Generator[None]:
+    """One of us at a time: apt's lists have a lock that it doesn't wait for."""
+    home().mkdir(parents=True, exist_ok=True)
+    with (home() / "packages.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _apt(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from infra.cluster import packages
 from services.kit.tokens.verifier import LEEWAY_SECONDS
 from tests.faults.backend import Backend
 from tests.services.gateway.attacks import ask
@@ -23,15 +21,8 @@ MARGIN = 60
 
 def fake_clock() -> str:
     """The library that shifts a process's clock; installed where it is missing and we may."""
-    for _ in range(2):
-        found = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
-        if found is not None:
-            return str(found)
-        assert os.geteuid() == 0, "install the Debian package libfaketime"
-        assert shutil.which("apt-get"), "libfaketime is needed, as a Debian package"
-        subprocess.run(["apt-get", "update", "-q"], check=True)
-        subprocess.run(["apt-get", "install", "-qy", "--no-install-recommends", "libfaketime"], check=True)
-    raise AssertionError("apt-get installed no libfaketime")
+    packages.ensure({"faketime": ["faketime"]}, print, "this test")
+    return str(next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")))
 
 
 class Skewed:
