@@ -96,6 +96,7 @@ def build_config(args: GatewayArgs) -> dict[str, Any]:
             "connections_per_server": gateway.connections_per_server,
         },
         "requests": {
+            **gateway.requests.model_dump(mode="json"),
             "allowed_hosts": list(gateway.allowed_hosts) or None,
             "allowed_origins": list(gateway.allowed_origins),
         },

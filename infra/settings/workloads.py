@@ -27,6 +27,7 @@ from infra.settings.fields import (
     reject,
 )
 from infra.settings.pinning import Pinning
+from infra.settings.requests import RequestBounds
 from infra.settings.subscriptions import Subscriptions
 from infra.settings.traffic import RateLimits, ResponseCache
 
@@ -178,6 +179,7 @@ class Gateway(Scaled):
     """Plain: tools, prompts and resources are called as their server calls them; for one server only."""
     policy_file: Text | None = None
     """Path, from the project, of the policy that says who may use what; scopes alone decide when left out."""
+    requests: RequestBounds = RequestBounds()
     limits: RateLimits = RateLimits()
     content: Content = Content()
     subscriptions: Subscriptions = Subscriptions()

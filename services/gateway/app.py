@@ -117,6 +117,10 @@ class GatewayApp:
         if self._listening is not None:
             self._listening.drain(seconds)
 
+    def count_large_head(self) -> None:
+        """A request was refused before any of it came here."""
+        self._metrics.violations.labels("header_size").inc()
+
     def _listening_service(self, registry: CollectorRegistry) -> ListeningService | None:
         if not self._config.subscriptions.max_streams:
             return None

@@ -87,6 +87,8 @@ def run(config: GatewayConfig) -> None:
         log_level=config.log_level,
         drain_seconds=config.drain_seconds,
         unread_seconds=config.requests.unread_seconds,
+        max_head_bytes=config.requests.max_head_bytes,
+        max_header_fields=config.requests.max_header_fields,
     )
     serve(
         app,
@@ -94,6 +96,7 @@ def run(config: GatewayConfig) -> None:
         health=health,
         settings=settings,
         on_drain=app.drain,
+        on_large_head=app.count_large_head,
     )
 
 

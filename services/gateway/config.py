@@ -23,8 +23,9 @@ from services.gateway.config_audit import Audit
 from services.gateway.config_auth import Auth, Authorization
 from services.gateway.config_cache import Cache
 from services.gateway.config_content import Content
-from services.gateway.config_parts import SERVICE_ACCOUNT, HttpUrl, Part, Seconds
+from services.gateway.config_parts import MEBIBYTE, SERVICE_ACCOUNT, HttpUrl, Part, Seconds
 from services.gateway.config_pinning import Pinning
+from services.gateway.config_requests import Requests
 from services.gateway.config_subscriptions import Subscriptions
 from services.gateway.config_tasks import Tasks
 from services.gateway.config_tracing import Tracing
@@ -37,7 +38,6 @@ ENV_PREFIX: Final = "MCP_GATEWAY_"
 ENV_LEVELS: Final = "__"
 NO_AUTH: Final = "none"
 LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
-MEBIBYTE: Final = 1024 * 1024
 
 
 def _server_name(value: str) -> str:
@@ -121,22 +121,6 @@ class Upstream(Part):
     max_response_bytes: Annotated[int, Field(ge=1024)] = 16 * MEBIBYTE
     probe_seconds: Seconds = 5
     """Between two health checks of a server that is named by hand."""
-
-
-class Requests(Part):
-    """What is accepted from callers."""
-
-    max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * MEBIBYTE
-    body_seconds: Seconds = 15
-    """For a caller to send its whole body."""
-    unread_seconds: Seconds = 60
-    """The longest that a caller may leave unread what is sent to it; then its connection is closed."""
-    input_seconds: Seconds = 300
-    """For a caller of the older generation to give the input that a server needs in the middle of a call."""
-    allowed_hosts: tuple[str, ...] | None = None
-    """Values of the Host header, with or without port. Unset: any; on loopback, this machine's names only."""
-    allowed_origins: tuple[str, ...] = ()
-    """Values of the Origin header that browsers may come from."""
 
 
 class Lists(Part):

@@ -10,6 +10,8 @@ request, which a proxy in front of us didn't see as one. We ignore the offer, as
 """
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import httptools
@@ -17,7 +19,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from services.kit.logs import get_logger
 
-MAX_HEAD_BYTES: Final = 64 * 1024
 HEAD_SECONDS: Final = 15.0
 """From a request's first byte (or the connection's start) to the end of its headers."""
 
@@ -32,8 +33,21 @@ _TOO_LARGE: Final = (
 _INVALID: Final = "Invalid HTTP request received."
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What a client may do before its connection is closed."""
+
+    unread_seconds: float
+    """The longest that it may leave unread what is sent to it."""
+    max_head_bytes: int
+    """Of a request's head, and of what surrounds the chunks of its body."""
+    max_header_fields: int
+    on_large_head: Callable[[], None]
+    """Is told of each head that is refused."""
+
+
 class HeadTooLargeError(Exception):
-    """A request's head exceeds `MAX_HEAD_BYTES`."""
+    """A request's head exceeds its bounds."""
 
 
 LINGER_SECONDS: Final = 1
@@ -54,9 +68,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _unread_bytes = 0
     _unread_timer: asyncio.TimerHandle | None = None
 
-    def __init__(self, *arguments: Any, unread_seconds: float, **options: Any) -> None:  # noqa: ANN401 - uvicorn's own
+    def __init__(self, *arguments: Any, bounds: Bounds, **options: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*arguments, **options)
-        self._unread_seconds = unread_seconds
+        self._bounds = bounds
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A connection opened: its first request must begin soon."""
@@ -98,7 +112,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self.logger.warning(_INVALID)
             self.send_400_response(_INVALID)
-        if max(self._head_bytes if self._in_head else 0, self._idle_bytes) > MAX_HEAD_BYTES:
+        if max(self._head_bytes if self._in_head else 0, self._idle_bytes) > self._bounds.max_head_bytes:
             self._refuse_head()
 
     def on_message_begin(self) -> None:
@@ -123,7 +137,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return
         self._stop_timer()
         self._in_head = False
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
+        if self._head_is_too_large():
             self._refuse_head()
             raise HeadTooLargeError  # makes the parser stop; what uvicorn then answers goes nowhere
         super().on_headers_complete()
@@ -148,9 +162,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             super().send_400_response(msg)
 
+    def _head_is_too_large(self) -> bool:
+        if len(self.headers) > self._bounds.max_header_fields:
+            return True
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        return size > self._bounds.max_head_bytes
+
     def _refuse_head(self) -> None:
         if self.transport.is_closing():
             return
+        self._bounds.on_large_head()
+        get_logger().warning("a request's head is too large", client=self.client, fields=len(self.headers))
         cycle = cast("RequestResponseCycle | None", self.cycle)
         if self._in_head or cycle is None or not cycle.response_started:
             self.transport.write(_TOO_LARGE)
@@ -179,7 +201,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _watch_unread(self) -> None:
         self._unread_bytes = self.transport.get_write_buffer_size()
-        self._unread_timer = self.loop.call_later(self._unread_seconds, self._close_unread)
+        self._unread_timer = self.loop.call_later(self._bounds.unread_seconds, self._close_unread)
 
     def _close_unread(self) -> None:
         if self.transport.get_write_buffer_size() < self._unread_bytes:

@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -21,7 +22,7 @@ import uvloop
 
 from services.kit.asgi import App
 from services.kit.health import Health
-from services.kit.http_protocol import CLOSE, BoundedHttpProtocol
+from services.kit.http_protocol import CLOSE, BoundedHttpProtocol, Bounds
 from services.kit.logs import get_logger
 from services.kit.settings import ServiceSettings
 
@@ -47,6 +48,7 @@ def serve(
     health: Health,
     settings: ServiceSettings,
     on_drain: Callable[[float], None] | None = None,
+    on_large_head: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve `app` and `ops_app` until a signal; returns when drained.
 
@@ -56,6 +58,7 @@ def serve(
         health: what probes are told.
         settings: where to listen, and how long to drain.
         on_drain: is told, with the drain time, when it begins.
+        on_large_head: is told of each request on the service's own port whose head is refused (431).
 
     Raises:
         ServeError: an address can't be listened on.
@@ -73,6 +76,7 @@ def serve(
                     health=health,
                     settings=settings,
                     on_drain=on_drain,
+                    on_large_head=on_large_head,
                 )
             )
 
@@ -95,12 +99,19 @@ async def _serve(
     health: Health,
     settings: ServiceSettings,
     on_drain: Callable[[float], None] | None,
+    on_large_head: Callable[[], None],
 ) -> None:
     stop = _Stop()
     stop.on_signals()
     drain_seconds = settings.drain_seconds
-    main = _Server(app, drain_seconds, settings.unread_seconds, lifespan="auto")
-    ops = _Server(ops_app, 1, settings.unread_seconds, lifespan="off")
+    bounds = Bounds(
+        unread_seconds=settings.unread_seconds,
+        max_head_bytes=settings.max_head_bytes,
+        max_header_fields=settings.max_header_fields,
+        on_large_head=on_large_head,
+    )
+    main = _Server(app, drain_seconds, bounds, lifespan="auto")
+    ops = _Server(ops_app, 1, replace(bounds, on_large_head=lambda: None), lifespan="off")
     ops_task = asyncio.create_task(ops.serve(sockets=[ops_socket]))
     main_task = asyncio.create_task(main.serve(sockets=[main_socket]))
     try:
@@ -160,9 +171,9 @@ class _Server(uvicorn.Server):
 
     accepts_late = False
 
-    def __init__(self, app: App, drain_seconds: int, unread_seconds: float, *, lifespan: str) -> None:
+    def __init__(self, app: App, drain_seconds: int, bounds: Bounds, *, lifespan: str) -> None:
         self._accept_seconds = min(ACCEPT_SECONDS, ACCEPT_SHARE * drain_seconds)
-        protocol = partial(BoundedHttpProtocol, unread_seconds=unread_seconds)
+        protocol = partial(BoundedHttpProtocol, bounds=bounds)
         super().__init__(
             uvicorn.Config(
                 app,  # pyright: ignore[reportArgumentType] - uvicorn spells ASGI's shapes with TypedDicts

@@ -13,6 +13,9 @@ SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 Port = Annotated[int, Field(ge=0, le=65535)]
 """A TCP port to listen on; 0 lets the system choose one (it is then in the log)."""
 
+HeadBytes = Annotated[int, Field(ge=4096, le=1024 * 1024)]
+HeaderFields = Annotated[int, Field(ge=16, le=10_000)]
+
 
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
@@ -37,6 +40,9 @@ class ServiceSettings(BaseSettings):
     drain_seconds: Annotated[int, Field(ge=0, le=3600)] = DRAIN_SECONDS
     unread_seconds: Annotated[float, Field(gt=0, le=3600)] = 60
     """The longest that a client may leave unread what is sent to it; then its connection is closed."""
+    max_head_bytes: HeadBytes = 64 * 1024
+    """Of a request's line and headers together; more is refused (431)."""
+    max_header_fields: HeaderFields = 100
 
 
 def load(settings_class: type[SettingsT]) -> SettingsT:

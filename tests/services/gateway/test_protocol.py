@@ -249,8 +249,13 @@ def test_content_types(gateway: Gateway) -> None:
 
 
 def test_heads_are_bounded(gateway: Gateway) -> None:
+    violations = 'mcp_security_violations_total{reason="header_size"}'
+    before = gateway.metric(violations)
     response = httpx2.get(f"{gateway.url}/mcp", headers={"X-Filler": "x" * 100_000})
     assert response.status_code == 431
+    many = {f"X-{number}": "x" for number in range(101)}
+    assert gateway.mcp("tools/list", headers=many).status_code == 431
+    assert gateway.metric(violations) == before + 2
 
 
 def test_foreign_hosts_and_origins_are_refused(gateway: Gateway) -> None:

@@ -220,6 +220,33 @@ def test_a_head_without_end_is_refused(served: Served) -> None:
         assert connection.recv(100).startswith(b"HTTP/1.1 431 ")
 
 
+@pytest.mark.parametrize("port", ["port", "ops_port"])
+def test_a_head_with_too_many_fields_is_refused(tmp_path: Path, port: str) -> None:
+    served = Served(tmp_path / "log", MAX_HEADER_FIELDS="16")
+    try:
+        number = served.listening()[port]
+        fields = [b"x-%d: y\r\n" % index for index in range(16)]
+        few = b"GET /health/live HTTP/1.1\r\nhost: x\r\n" + b"".join(fields[:15]) + b"\r\n"
+        assert exchange(number, few, end=b"\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+        many = few.replace(b"\r\n\r\n", b"\r\n" + fields[15] + b"\r\n")
+        assert exchange(number, many, end=b"\0").startswith(b"HTTP/1.1 431 ")
+    finally:
+        served.process.kill()
+        served.process.wait()
+
+
+def test_how_large_a_head_may_be_is_a_setting(tmp_path: Path) -> None:
+    served = Served(tmp_path / "log", MAX_HEAD_BYTES="4096")
+    try:
+        port = served.listening()["port"]
+        head = b"GET / HTTP/1.1\r\nhost: x\r\nx-long: %s\r\n\r\n"
+        assert exchange(port, head % (b"x" * 3900), end=b"done").startswith(b"HTTP/1.1 200 ")
+        assert exchange(port, head % (b"x" * 4200), end=b"\0").startswith(b"HTTP/1.1 431 ")
+    finally:
+        served.process.kill()
+        served.process.wait()
+
+
 def test_connections_are_kept_for_more_requests(served: Served) -> None:
     port = served.listening()["port"]
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
