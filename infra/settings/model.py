@@ -62,6 +62,17 @@ class Settings(Group):
         return self
 
     @model_validator(mode="after")
+    def _servers_are_late_before_requests_are(self) -> Settings:
+        seconds, least = self.gateway.requests.deadline_seconds, self.gateway.timeout_seconds
+        if seconds < least:
+            reject(
+                "gateway.requests.deadline_seconds",
+                f"must not be less than gateway.timeout_seconds, which is {least}",
+                seconds,
+            )
+        return self
+
+    @model_validator(mode="after")
     def _names_are_clear(self) -> Settings:
         if self.gateway.names == "plain" and len(self.servers) != 1:
             reject(

@@ -14,6 +14,8 @@ class RequestBounds(Group):
     max_body_bytes: int = Field(default=4 * 2**20, ge=1024)
     body_seconds: float = Field(default=15, gt=0, le=3600)
     """For a client to send its whole body."""
+    deadline_seconds: float = Field(default=300, gt=0, le=3600)
+    """From the request's head to the beginning of its answer, whatever it waits for meanwhile."""
     unread_seconds: float = Field(default=60, gt=0, le=3600)
     """The longest that a client may leave unread what is sent to it; then its connection is closed."""
     input_seconds: float = Field(default=300, gt=0, le=3600)

@@ -188,13 +188,20 @@ class GatewayApp:
             levels,
             trail,
             self._tracer,
+            self._config.requests.deadline_seconds,
         )
         pages = reading.operations(SERVICE, self._health, self._access, self._config, self._lists)
         pages += figures.operations(SERVICE, self._health, self._fleet, self._registry)
         pages += page.operations(token_needed=self._issuers is not None)
         pages += self._admin_operations()
         self._pages = Router(
-            with_document(pages), self._guard, self._access, self._limiter, self._metrics, trail
+            with_document(pages),
+            self._guard,
+            self._access,
+            self._limiter,
+            self._metrics,
+            trail,
+            self._config.requests.deadline_seconds,
         )
         self._mcp = self._shedder.around(endpoint)
         self._background.keep("discovery", self._discovery.run)

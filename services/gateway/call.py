@@ -46,6 +46,8 @@ class Call:
     """Where progress of the call goes; None when the caller takes no stream."""
     seconds: float | None = None
     """The longest that its server may take, for a call that nobody waits for."""
+    overdue: bool = False
+    """Whether its deadline has passed, which is then why it is cancelled."""
     server: str = ""
     """Filled in on the way: which server it went to, …"""
     target: str = ""

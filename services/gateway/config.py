@@ -257,6 +257,12 @@ class GatewayConfig(BaseSettings):
             )
         if (self.discovery is None) == (not self.servers):
             raise ValueError("exactly one of 'discovery' and 'servers' is needed")
+        if self.requests.deadline_seconds < self.upstream.timeout_seconds:
+            raise ValueError(
+                f"requests.deadline_seconds is {self.requests.deadline_seconds:g}, less than "
+                f"upstream.timeout_seconds, {self.upstream.timeout_seconds:g}: requests would end before a "
+                "server that hangs is found out"
+            )
         if self.audit is not None and self.audit.sink == "postgres" and self.postgres is None:
             raise ValueError("audit.sink: postgres needs 'postgres'; set it, or audit.sink to 'log'")
         if self.tasks is not None and self.postgres is None:

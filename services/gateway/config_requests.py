@@ -17,6 +17,8 @@ class Requests(Part):
     max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * MEBIBYTE
     body_seconds: Seconds = 15
     """For a caller to send its whole body."""
+    deadline_seconds: Seconds = 300
+    """From a request's head to the beginning of its answer, whatever it waits for meanwhile; later is 504."""
     unread_seconds: Seconds = 60
     """The longest that a caller may leave unread what is sent to it; then its connection is closed."""
     input_seconds: Seconds = 300

@@ -13,6 +13,7 @@ from services.gateway.asking import Asker
 from services.gateway.audit.trail import Trail
 from services.gateway.authorization import View
 from services.gateway.call import Call, Era, tool_of
+from services.gateway.deadline import Deadline
 from services.gateway.disconnect import CancelOnDisconnect
 from services.gateway.dispatch import Route, route_for
 from services.gateway.eras import era_of, for_caller, may_be_older, meta_of
@@ -57,6 +58,7 @@ class McpEndpoint:
         levels: LogLevels,
         trail: Trail,
         tracer: Tracer,
+        deadline_seconds: float,
     ) -> None:
         self._guard = guard
         self._access = access
@@ -68,6 +70,7 @@ class McpEndpoint:
         self._levels = levels
         self._trail = trail
         self._tracer = tracer
+        self._deadline_seconds = deadline_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong in it becomes a JSON-RPC error."""
@@ -77,7 +80,8 @@ class McpEndpoint:
         bind_request(request_id)
         answer = Answer(send, ((b"x-request-id", request_id.encode()),))
         try:
-            await self._answer(scope, receive, answer, record)
+            async with Deadline(self._deadline_seconds, record, answer):
+                await self._answer(scope, receive, answer, record)
         except HttpRefusal as refusal:
             if refusal.violation:
                 self._metrics.violations.labels(refusal.reason).inc()

@@ -1,5 +1,6 @@
 """Calls, gets, reads and completions: found by the name's prefix, passed to that server, and back."""
 
+import asyncio
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -139,6 +140,10 @@ class Forwarder:
             try:
                 fetch = partial(self._fetch, call, server, target)
                 result = await self._tools.answer(call, server, tool, qualified, fetch)
+            except asyncio.CancelledError:
+                if call.overdue:
+                    measured.failed(ErrorType.DEADLINE)
+                raise
             except UpstreamError as error:
                 measured.failed(error.kind)
                 raise

@@ -49,6 +49,8 @@ class ErrorType(StrEnum):
     """The tool ran, but its result must not reach the caller."""
     CANCELLED = "cancelled"
     """The caller went away."""
+    DEADLINE = "deadline"
+    """The request as a whole took too long."""
     INTERNAL = "internal"
 
 

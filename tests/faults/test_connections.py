@@ -91,6 +91,26 @@ def test_those_who_send_slowly_or_nothing_keep_nobody_out(
     gateway.wait_for(lambda: files(gateway) <= began + 5, "closed connections")
 
 
+@pytest.mark.parametrize("framing", [b"Content-Length: 1000", b"Transfer-Encoding: chunked"])
+def test_a_body_that_trickles_in_is_given_up_after_its_time(
+    launcher: Launcher, backend: Callable[..., Backend], framing: bytes
+) -> None:
+    """By its first byte, not by its last."""
+    gateway = started(launcher, backend())
+    piece = b" " if b"Length" in framing else b"1\r\n \r\n"
+    connection = connect(gateway, HEAD + framing + b"\r\n\r\n")
+    connection.settimeout(0.1)
+    received, deadline = b"", time.monotonic() + 30
+    with connection:
+        while not received:
+            assert time.monotonic() < deadline, "it is still waited for"
+            connection.sendall(piece)
+            with contextlib.suppress(TimeoutError):
+                received = connection.recv(1000)
+    assert received.startswith(b"HTTP/1.1 408 ")
+    assert gateway.metric('mcp_security_violations_total{reason="slow_body"}') == 1
+
+
 def test_callers_who_leave_take_their_work_along(launcher: Launcher, backend: Callable[..., Backend]) -> None:
     server = backend()
     gateway = started(launcher, server)

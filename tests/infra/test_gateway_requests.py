@@ -35,6 +35,7 @@ def test_requests_are_bounded_as_the_stack_says(configure: Configure, stack: Sta
         "max_header_fields": 50,
         "max_body_bytes": 2048,
         "body_seconds": 5,
+        "deadline_seconds": 77,
         "unread_seconds": 6,
         "input_seconds": 8,
     }

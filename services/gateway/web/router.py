@@ -8,6 +8,7 @@ import structlog
 
 from services.gateway.access import Access
 from services.gateway.audit.trail import Trail
+from services.gateway.deadline import Deadline
 from services.gateway.errors import HttpRefusal
 from services.gateway.guard import ClientGoneError, Guard
 from services.gateway.metrics import GatewayMetrics
@@ -37,6 +38,7 @@ class Router:
         limiter: Limiter,
         metrics: GatewayMetrics,
         trail: Trail,
+        deadline_seconds: float,
     ) -> None:
         self._paths: dict[tuple[str, ...], dict[str, Operation]] = {}
         for it in operations:
@@ -46,6 +48,7 @@ class Router:
         self._limiter = limiter
         self._metrics = metrics
         self._trail = trail
+        self._deadline_seconds = deadline_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong in it becomes a problem document."""
@@ -56,8 +59,9 @@ class Router:
         bind_request(request_id)
         outcome = "ok"
         try:
-            reply = await self._reply(scope, receive, record)
-            await self._trail.settle(record)
+            async with Deadline(self._deadline_seconds, record):
+                reply = await self._reply(scope, receive, record)
+                await self._trail.settle(record)
         except HttpRefusal as refusal:
             outcome = refusal.reason
             record.refused(refusal)

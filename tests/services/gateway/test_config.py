@@ -53,6 +53,10 @@ def auth(**keys: Any) -> dict[str, Any]:
         ({"listen": {"port": 70000}}, "listen.port = 70000: must be less than or equal to 65535"),
         ({"listen": {"port": "many"}}, "listen.port = 'many': must be a valid integer"),
         ({"listen": 5}, "listen = 5: must be a mapping"),
+        (
+            {"requests": {"deadline_seconds": 10}},
+            "requests.deadline_seconds is 10, less than upstream.timeout_seconds, 30: requests would end",
+        ),
         ({"listen": {"host": "0.0.0.0"}}, "auth: none is allowed where only this machine can connect"),
         ({"auth": None}, "auth = None: must be a mapping"),
         ({"auth": "off"}, "auth = 'off': must be 'none'"),

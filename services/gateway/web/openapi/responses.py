@@ -32,8 +32,9 @@ _REFUSALS: Final[Mapping[int, str]] = {
     431: "The request's head, or what of it goes on to a server, is too large",
     500: "A defect of the gateway",
     503: "Not now: overload, the end, or without what is needed: keys, Redis, room for the audit record",
+    504: "The request as a whole took too long; what was asked may have been carried out",
 }
-GUARDED: Final = (400, 401, 403, 421, 429, 500, 503)
+GUARDED: Final = (400, 401, 403, 421, 429, 500, 503, 504)
 """What may become of a request that needs a token."""
 WITH_BODY: Final = (408, 413, 415)
 

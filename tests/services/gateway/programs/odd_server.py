@@ -82,6 +82,16 @@ async def stream(exchange: Exchange, request: dict[str, Any], *, finish: bool) -
     await exchange.body(b"")
 
 
+async def stream_for_ever(exchange: Exchange, request: dict[str, Any], pause: float = 0.3) -> None:
+    """Some progress every now and then, until the caller leaves."""
+    await exchange.start(200, STREAM)
+    gone = asyncio.create_task(hang(exchange))
+    while not gone.done():
+        params = {"progressToken": request["params"]["_meta"].get("progressToken", "none"), "progress": 1}
+        await exchange.body(event(message(method="notifications/progress", params=params)), more=True)
+        await asyncio.wait([gone], timeout=pause)
+
+
 async def hang(exchange: Exchange) -> None:
     seen.append("hang")
     while (await exchange.receive())["type"] != "http.disconnect":
@@ -121,6 +131,8 @@ async def call(exchange: Exchange, request: dict[str, Any], headers: dict[str, s
         await exchange.json(message(id=request["id"], error={"code": -32022, "message": "old"}), 400)
     elif tool == "other_id":
         await exchange.json(message(id="not yours", result={}))
+    elif tool == "endless_stream":
+        await stream_for_ever(exchange, request)
     elif tool in {"stream", "broken_stream"}:
         await stream(exchange, request, finish=tool == "stream")
     else:
@@ -135,7 +147,8 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     request = json.loads(await exchange.read())
     headers = {name.decode(): value.decode() for name, value in scope["headers"]}
     if scope["path"] == "/hanging/mcp" and request["method"] != "server/discover":
-        await asyncio.sleep(30)
+        await hang(exchange)
+        return
     if request["method"] == "tools/call":
         await call(exchange, request, headers)
     elif request["method"] == "subscriptions/listen":
