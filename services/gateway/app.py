@@ -94,6 +94,8 @@ class GatewayApp:
         made_by = f"{VERSION} {config.names} {config.content.model_dump_json()}"
         self._cache = ResponseCache(config.cache, self._store, registry, made_by)
         self._shedder = Shedder(config.overload, registry)
+        self.door = self._shedder.door(MCP_PATH.encode())
+        """Refuses requests to the endpoint that there is no time for."""
         self._tracer = tracer_for(config.tracing, SERVICE, self._metrics.lost_spans)
         self._background = Background()
         self._durable = Durable(config, health, registry)

@@ -97,6 +97,7 @@ def run(config: GatewayConfig) -> None:
         settings=settings,
         on_drain=app.drain,
         on_large_head=app.count_large_head,
+        door=app.door,
     )
 
 

@@ -46,6 +46,10 @@ class Bounds:
     """Is told of each head that is refused."""
 
 
+Door = Callable[[bytes], bytes | None]
+"""Is shown each request's target as soon as its head is over: the bytes of a whole response refuse it."""
+
+
 class HeadTooLargeError(Exception):
     """A request's head exceeds its bounds."""
 
@@ -68,9 +72,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _unread_bytes = 0
     _unread_timer: asyncio.TimerHandle | None = None
 
-    def __init__(self, *arguments: Any, bounds: Bounds, **options: Any) -> None:  # noqa: ANN401 - uvicorn's own
+    _turned_away = False
+    """Whether the request at hand was refused at the door."""
+
+    def __init__(
+        self,
+        *arguments: Any,  # noqa: ANN401 - uvicorn's own
+        bounds: Bounds,
+        door: Door | None = None,
+        **options: Any,  # noqa: ANN401 - uvicorn's own
+    ) -> None:
         super().__init__(*arguments, **options)
         self._bounds = bounds
+        self._door = door
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A connection opened: its first request must begin soon."""
@@ -95,6 +109,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def send_away(self) -> None:
         """Say with the response in the making, if there is one, that it is the last on this connection."""
+        self._door = None  # its refusals don't say so
         cycle = cast("RequestResponseCycle | None", self.cycle)
         if cycle is not None and not cycle.response_started:
             cycle.default_headers = [*cycle.default_headers, CLOSE]
@@ -129,7 +144,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
         self._idle_bytes = max(0, self._idle_bytes - CHUNK_BYTES * len(body))
-        super().on_body(body)
+        if not self._turned_away:
+            super().on_body(body)
 
     def on_headers_complete(self) -> None:
         """The head is over; what follows is the app's to bound."""
@@ -140,12 +156,30 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._head_is_too_large():
             self._refuse_head()
             raise HeadTooLargeError  # makes the parser stop; what uvicorn then answers goes nowhere
-        super().on_headers_complete()
+        if not self._turn_away():
+            super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """The body is over, too."""
-        if not self.parser.should_upgrade():
+        if not self.parser.should_upgrade() and not self._turned_away:
             super().on_message_complete()
+
+    def _turn_away(self) -> bool:
+        """Refuse the request if the door says so, unless one before it still waits for its answer."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        self._turned_away = False
+        if self._door is None or (cycle is not None and not cycle.response_complete):
+            return False
+        if refusal := self._door(self.url):
+            self._turned_away = True
+            self.transport.write(refusal)
+            if self.parser.should_keep_alive():
+                self.timeout_keep_alive_task = self.loop.call_later(
+                    self.timeout_keep_alive, self.timeout_keep_alive_handler
+                )
+            else:
+                self.transport.close()
+        return self._turned_away
 
     def _go_on_without_upgrade(self, rest: bytes) -> None:
         """Read the request anew as if nothing was offered; `rest` is what followed its head."""

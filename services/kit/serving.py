@@ -22,7 +22,7 @@ import uvloop
 
 from services.kit.asgi import App
 from services.kit.health import Health
-from services.kit.http_protocol import CLOSE, BoundedHttpProtocol, Bounds
+from services.kit.http_protocol import CLOSE, BoundedHttpProtocol, Bounds, Door
 from services.kit.logs import get_logger
 from services.kit.settings import ServiceSettings
 
@@ -49,6 +49,7 @@ def serve(
     settings: ServiceSettings,
     on_drain: Callable[[float], None] | None = None,
     on_large_head: Callable[[], None] = lambda: None,
+    door: Door | None = None,
 ) -> None:
     """Serve `app` and `ops_app` until a signal; returns when drained.
 
@@ -59,6 +60,7 @@ def serve(
         settings: where to listen, and how long to drain.
         on_drain: is told, with the drain time, when it begins.
         on_large_head: is told of each request on the service's own port whose head is refused (431).
+        door: may refuse requests on the service's own port before the app is asked.
 
     Raises:
         ServeError: an address can't be listened on.
@@ -77,6 +79,7 @@ def serve(
                     settings=settings,
                     on_drain=on_drain,
                     on_large_head=on_large_head,
+                    door=door,
                 )
             )
 
@@ -100,6 +103,7 @@ async def _serve(
     settings: ServiceSettings,
     on_drain: Callable[[float], None] | None,
     on_large_head: Callable[[], None],
+    door: Door | None,
 ) -> None:
     stop = _Stop()
     stop.on_signals()
@@ -110,8 +114,8 @@ async def _serve(
         max_header_fields=settings.max_header_fields,
         on_large_head=on_large_head,
     )
-    main = _Server(app, drain_seconds, bounds, lifespan="auto")
-    ops = _Server(ops_app, 1, replace(bounds, on_large_head=lambda: None), lifespan="off")
+    main = _Server(app, drain_seconds, bounds, door, lifespan="auto")
+    ops = _Server(ops_app, 1, replace(bounds, on_large_head=lambda: None), None, lifespan="off")
     ops_task = asyncio.create_task(ops.serve(sockets=[ops_socket]))
     main_task = asyncio.create_task(main.serve(sockets=[main_socket]))
     try:
@@ -171,9 +175,11 @@ class _Server(uvicorn.Server):
 
     accepts_late = False
 
-    def __init__(self, app: App, drain_seconds: int, bounds: Bounds, *, lifespan: str) -> None:
+    def __init__(
+        self, app: App, drain_seconds: int, bounds: Bounds, door: Door | None, *, lifespan: str
+    ) -> None:
         self._accept_seconds = min(ACCEPT_SECONDS, ACCEPT_SHARE * drain_seconds)
-        protocol = partial(BoundedHttpProtocol, bounds=bounds)
+        protocol = partial(BoundedHttpProtocol, bounds=bounds, door=door)
         super().__init__(
             uvicorn.Config(
                 app,  # pyright: ignore[reportArgumentType] - uvicorn spells ASGI's shapes with TypedDicts

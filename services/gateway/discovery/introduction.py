@@ -26,6 +26,15 @@ class NotThereError(Exception):
     """The replica doesn't answer as a server does; the message says how."""
 
 
+def probing_session(seconds: float) -> aiohttp.ClientSession:
+    """For probes, each on a connection of its own: a kept one may end just when it is used again."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(force_close=True),
+        timeout=aiohttp.ClientTimeout(total=seconds),
+        trust_env=False,
+    )
+
+
 async def introduce(session: aiohttp.ClientSession, url: str) -> str:
     """The version that the replica says it is; empty where it says none.
 
@@ -54,8 +63,7 @@ class Introductions:
 
     async def run(self) -> None:
         """Ask until cancelled."""
-        timeout = aiohttp.ClientTimeout(total=SECONDS)
-        async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
+        async with probing_session(SECONDS) as session:
             while True:
                 self._fleet.changed.clear()
                 await asyncio.gather(

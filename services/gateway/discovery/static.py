@@ -8,7 +8,7 @@ import aiohttp
 from prometheus_client import Counter
 
 from services.gateway.config import StaticServer, Upstream
-from services.gateway.discovery.introduction import NotThereError, introduce
+from services.gateway.discovery.introduction import NotThereError, introduce, probing_session
 from services.gateway.fleet import Fleet
 from services.kit.logs import get_logger
 
@@ -39,10 +39,9 @@ class StaticDiscovery:
 
     async def run(self) -> None:
         """Probe in rounds until cancelled."""
-        timeout = aiohttp.ClientTimeout(total=self._settings.connect_seconds)
-        async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
+        urls = sorted({url for server in self._servers for url in server.urls})
+        async with probing_session(self._settings.connect_seconds) as session:
             while True:
-                urls = [url for server in self._servers for url in server.urls]
                 await asyncio.gather(*(self._probe(session, url) for url in urls))
                 self._publish()
                 self._synced = True

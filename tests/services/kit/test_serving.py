@@ -51,7 +51,13 @@ async def app(scope, receive, send):
 configure_logging("demo")
 health = Health()
 try:
-    serve(app, ops_app("demo", health, new_registry()), health=health, settings=load(ServiceSettings))
+    serve(
+        app,
+        ops_app("demo", health, new_registry()),
+        health=health,
+        settings=load(ServiceSettings),
+        door={b"/busy": b"HTTP/1.1 503 Busy\\r\\ncontent-length: 4\\r\\n\\r\\nbusy"}.get,
+    )
 except ServeError as error:
     sys.exit(str(error))
 """
@@ -362,3 +368,31 @@ def test_small_chunks_and_trailers_are_fine(served: Served) -> None:
     received = exchange(served.listening()["port"], CHUNKED % b"/echo" + chunks + following, end=b"done")
     assert b"<" + b"x" * 100_000 + b">" in received
     assert received.count(b"HTTP/1.1 200 OK") == 2
+
+
+def test_who_is_turned_away_at_the_door_may_send_the_next_request(served: Served) -> None:
+    port = served.listening()["port"]
+    busy = b"POST /busy HTTP/1.1\r\nhost: x\r\n"
+    following = b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nok"
+    bodies = {
+        b"content-length: 6\r\n\r\n": (b"ab", b"cdef"),
+        b"transfer-encoding: chunked\r\n\r\n": (b"2\r\nab\r\n", b"4\r\ncdef\r\n0\r\n\r\n"),
+        b"\r\n": (b"", b""),
+    }
+    for framing, (start, rest) in bodies.items():
+        received = exchange(port, busy + framing + start, rest + following, end=b">")
+        assert received.startswith(b"HTTP/1.1 503 Busy\r\n"), (framing, received)
+        assert received.count(b"HTTP/1.1 ") == 2, (framing, received)
+        assert b"busyHTTP/1.1 200 OK\r\n" in received, (framing, received)
+        assert received.endswith(b"<ok>"), (framing, received)
+
+
+def test_a_connection_that_is_not_kept_ends_at_the_door(served: Served) -> None:
+    request = b"GET /busy HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    assert exchange(served.listening()["port"], request, end=b"\0").endswith(b"busy")
+
+
+def test_who_waits_behind_another_request_has_passed_the_door(served: Served) -> None:
+    both = b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\nGET /busy HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    received = exchange(served.listening()["port"], both, end=b"\0")
+    assert received.count(b"HTTP/1.1 200 OK") == 2, received
