@@ -37,6 +37,8 @@ from services.gateway.names import Names, PlainNames, PrefixedNames
 from services.gateway.permission import Permission
 from services.gateway.pinning.assembly import PinBoard
 from services.gateway.sealing import Sealer
+from services.gateway.search.definition import NAME as SEARCH
+from services.gateway.search.tool_search import ToolSearch
 from services.gateway.session import LogLevels
 from services.gateway.targets import Targets
 from services.gateway.tracing import tracer_for
@@ -156,7 +158,7 @@ class GatewayApp:
         seconds = self._config.upstream.list_seconds
         list_pages = ListPages(self._upstreams, self._content, seconds)
         self._pins.start(self._fleet, list_pages, names, seconds, self._background)
-        targets = Targets(names)
+        targets = Targets(names, () if self._config.search is None else {SEARCH})
         rules, hinted = Rules(self._config.cache), HintedCache(self._cache)
         reader = PartReader(names, rules)
         self._lists = Lists(self._fleet, list_pages, self._metrics, self._config, reader, hinted, self._pins)
@@ -184,6 +186,7 @@ class GatewayApp:
                 levels,
                 self._listening,
                 self._tasks(forwarder, permission, trail, targets),
+                self._search(),
             ),
             self._metrics,
             Asker(self._config.requests.input_seconds),
@@ -230,6 +233,12 @@ class GatewayApp:
             *pins.operations(self._pins),
             *reload.operations([*reloads, reload.of_lock(self._pins)]),
         ]
+
+    def _search(self) -> ToolSearch | None:
+        settings = self._config.search
+        if settings is None:
+            return None
+        return ToolSearch(settings, self._lists, self._config.lists.max_ttl_ms, self._metrics)
 
     def _approvals(self) -> Approvals:
         settings = self._config.approval

@@ -23,9 +23,10 @@ from services.gateway.config_audit import Audit
 from services.gateway.config_auth import Auth, Authorization
 from services.gateway.config_cache import Cache
 from services.gateway.config_content import Content
-from services.gateway.config_parts import MEBIBYTE, SERVICE_ACCOUNT, HttpUrl, Part, Seconds
+from services.gateway.config_parts import SERVICE_ACCOUNT, HttpUrl, Part, Seconds
 from services.gateway.config_pinning import Pinning
 from services.gateway.config_requests import Requests
+from services.gateway.config_search import Search
 from services.gateway.config_subscriptions import Subscriptions
 from services.gateway.config_tasks import Tasks
 from services.gateway.config_tracing import Tracing
@@ -210,6 +211,7 @@ class GatewayConfig(BaseSettings):
     upstream: Upstream = Upstream()
     requests: Requests = Requests()
     lists: Lists = Lists()
+    search: Search | None = None
     redis: Redis | None = None
     postgres: PostgresSettings | None = None
     """What must not be lost; its schema is made by `services.gateway.migrate`."""

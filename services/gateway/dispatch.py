@@ -15,6 +15,8 @@ from services.gateway.listening.changes import METHOD as LISTEN
 from services.gateway.listening.service import ListeningService
 from services.gateway.lists import Lists
 from services.gateway.messages import RawObject
+from services.gateway.search import definition
+from services.gateway.search.tool_search import ToolSearch
 from services.gateway.session import LogLevels
 
 if TYPE_CHECKING:
@@ -37,22 +39,32 @@ def routes(
     levels: LogLevels,
     listening: ListeningService | None,
     tasks: "TaskMethods | None" = None,
+    search: ToolSearch | None = None,
 ) -> Mapping[str, Route]:
     """The whole method table; without `listening` and `tasks`, none of their methods."""
     stateless = frozenset({Era.STATELESS})
     listen = {} if listening is None else {LISTEN: Route(listening.listen, READ_SCOPE, stateless)}
     extensions = [] if tasks is None else [TASKS]
+    call_tool = forwarder.forward if tasks is None else tasks.call
+    lists_of = {method: Route(lists.answer, READ_SCOPE) for method in LISTS}
+    instructions = own_methods.INSTRUCTIONS
+    if search is not None:
+        call_tool = search.around(call_tool)
+        lists_of["tools/list"] = Route(search.list, READ_SCOPE)
+        instructions += definition.INSTRUCTIONS
     return {
         **listen,
-        "server/discover": Route(own_methods.discover(extensions, listening=bool(listen)), eras=stateless),
-        "initialize": Route(own_methods.initialize, eras=frozenset({Era.HANDSHAKE})),
+        "server/discover": Route(
+            own_methods.discover(extensions, instructions, listening=bool(listen)), eras=stateless
+        ),
+        "initialize": Route(own_methods.initialize(instructions), eras=frozenset({Era.HANDSHAKE})),
         "logging/setLevel": Route(own_methods.set_level(levels), eras=frozenset({Era.HANDSHAKE})),
         "ping": Route(own_methods.ping, eras=frozenset({Era.HANDSHAKE})),
-        **{method: Route(lists.answer, READ_SCOPE) for method in LISTS},
+        **lists_of,
         "resources/read": Route(forwarder.forward, READ_SCOPE),
         "prompts/get": Route(forwarder.forward, READ_SCOPE),
         "completion/complete": Route(forwarder.complete, READ_SCOPE),
-        "tools/call": Route(forwarder.forward if tasks is None else tasks.call, CALL_SCOPE),
+        "tools/call": Route(call_tool, CALL_SCOPE),
         **({} if tasks is None else _about_tasks(tasks)),
     }
 

@@ -1,7 +1,7 @@
 """The lists of all servers as one: asked in parallel within a deadline, qualified, in a fixed order."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -25,6 +25,25 @@ from services.kit.logs import get_logger
 
 _NOT_OF_THE_LIST: Final = frozenset({"_meta", "cursor"})
 """Parameters that don't say what a list is of."""
+
+
+@dataclass(slots=True)
+class Listed:
+    """Everything of one kind that there is for a caller."""
+
+    kind: ListKind
+    items: dict[str, RawObject]
+    """By qualified identity; the items themselves aren't changed."""
+    ttl_ms: int
+    public: bool
+    missing: dict[str, str]
+    """Servers whose part isn't there, and why."""
+
+
+def refuse_cursor(call: Call) -> None:
+    """Make sure that the first page is asked for; raises RpcError where it isn't: there is no other."""
+    if "cursor" in call.params and bytes(call.params["cursor"]) != b"null":
+        raise RpcError(INVALID_PARAMS, "unknown cursor: this list has one page")
 
 
 class Lists:
@@ -56,8 +75,11 @@ class Lists:
         Raises:
             RpcError: the caller sent a cursor, of which we never give one out.
         """
-        if "cursor" in call.params and bytes(call.params["cursor"]) != b"null":
-            raise RpcError(INVALID_PARAMS, "unknown cursor: this list has one page")
+        refuse_cursor(call)
+        return self.page(await self.gather(call))
+
+    async def gather(self, call: Call) -> Listed:
+        """What the servers list for the caller."""
         kind = LISTS[call.method]
         servers = [server for server in self._fleet.servers.values() if call.view.sees(server.name)]
         parts = await self._parts(servers, call, kind)
@@ -68,7 +90,21 @@ class Lists:
             if part.problem is not None:
                 missing[server.name] = part.problem
                 self._metrics.missing.labels(server.name).inc()
-        return self._result(kind, items, parts, missing, same_for_all=not call.view.restricted)
+        # An incomplete list must not be kept: the missing server may be back at once.
+        ttl_ms = 0 if missing else min((ttl_ms for _, ttl_ms in parts), default=0)
+        public = not call.view.restricted and not missing and all(part.public for part, _ in parts)
+        return Listed(kind, items, ttl_ms, public, missing)
+
+    def page(self, listed: Listed) -> RawObject:
+        """The result that shows this."""
+        result = {
+            listed.kind.items: raw([listed.items[name] for name in sorted(listed.items)]),
+            "ttlMs": raw(min(listed.ttl_ms, self._max_ttl_ms)),
+            "cacheScope": raw("public" if listed.public else "private"),
+        }
+        if listed.missing:
+            result["_meta"] = raw({MISSING_SERVERS_META: listed.missing})
+        return result
 
     async def schema_of(self, server: Server, tool: str, call: Call) -> msgspec.Raw | None:
         """The input schema that a server lists for its tool, asked for on behalf of `call`."""
@@ -91,27 +127,6 @@ class Lists:
         listing = replace(call, method="tools/list", params={}, on_event=None)
         ((part, _),) = await self._parts([server], listing, LISTS["tools/list"])
         return part
-
-    def _result(
-        self,
-        kind: ListKind,
-        items: dict[str, RawObject],
-        parts: list[tuple[Part, int]],
-        missing: dict[str, str],
-        *,
-        same_for_all: bool,
-    ) -> RawObject:
-        # An incomplete list must not be kept: the missing server may be back at once.
-        ttl = 0 if missing else min((ttl_ms for _, ttl_ms in parts), default=0)
-        public = same_for_all and not missing and all(part.public for part, _ in parts)
-        result = {
-            kind.items: raw([items[name] for name in sorted(items)]),
-            "ttlMs": raw(min(ttl, self._max_ttl_ms)),
-            "cacheScope": raw("public" if public else "private"),
-        }
-        if missing:
-            result["_meta"] = raw({MISSING_SERVERS_META: missing})
-        return result
 
     async def _parts(self, servers: list[Server], call: Call, kind: ListKind) -> list[tuple[Part, int]]:
         """Each server's part, and for how many milliseconds it is fresh."""

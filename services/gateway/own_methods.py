@@ -30,14 +30,16 @@ LISTENING_CAPABILITIES: Final[dict[str, Any]] = {
 """With `subscriptions/listen`, which the older generation doesn't have."""
 
 
-def discover(extensions: Iterable[str], *, listening: bool) -> Callable[[Call], Awaitable[RawObject]]:
+def discover(
+    extensions: Iterable[str], instructions: str, *, listening: bool
+) -> Callable[[Call], Awaitable[RawObject]]:
     """`server/discover` of 2026-07-28."""
     offered = {"extensions": {name: {} for name in extensions}}
     capabilities = LISTENING_CAPABILITIES if listening else CAPABILITIES
     result = {
         "supportedVersions": raw(STATELESS_VERSIONS),
         "capabilities": raw({**capabilities, **(offered if offered["extensions"] else {})}),
-        "instructions": raw(INSTRUCTIONS),
+        "instructions": raw(instructions),
         "ttlMs": raw(DISCOVER_TTL_MS),
         "cacheScope": raw("public"),
     }
@@ -52,22 +54,26 @@ HANDSHAKE_CAPABILITIES: Final = {**CAPABILITIES, "logging": {}}
 """In 2026-07-28 a request says by itself which messages it wants."""
 
 
-async def initialize(call: Call) -> RawObject:
+def initialize(instructions: str) -> Callable[[Call], Awaitable[RawObject]]:
     """`initialize` of the older generation: the version is the caller's if we know it; we keep nothing."""
-    try:
-        requested = decode_text(call.params["protocolVersion"])
-    except (KeyError, *DECODE_ERRORS):
-        requested = ""
-    with contextlib.suppress(KeyError, *DECODE_ERRORS):
-        session = session_id(decode_object(call.params["capabilities"]))
-        if session is not None:
-            call.reply_headers.append((HEADER, session))
-    return {
-        "protocolVersion": raw(requested if requested in HANDSHAKE_VERSIONS else HANDSHAKE_VERSIONS[-1]),
-        "capabilities": raw(HANDSHAKE_CAPABILITIES),
-        "serverInfo": raw(IMPLEMENTATION),
-        "instructions": raw(INSTRUCTIONS),
-    }
+
+    async def answer(call: Call) -> RawObject:
+        try:
+            requested = decode_text(call.params["protocolVersion"])
+        except (KeyError, *DECODE_ERRORS):
+            requested = ""
+        with contextlib.suppress(KeyError, *DECODE_ERRORS):
+            session = session_id(decode_object(call.params["capabilities"]))
+            if session is not None:
+                call.reply_headers.append((HEADER, session))
+        return {
+            "protocolVersion": raw(requested if requested in HANDSHAKE_VERSIONS else HANDSHAKE_VERSIONS[-1]),
+            "capabilities": raw(HANDSHAKE_CAPABILITIES),
+            "serverInfo": raw(IMPLEMENTATION),
+            "instructions": raw(instructions),
+        }
+
+    return answer
 
 
 async def ping(_call: Call) -> RawObject:

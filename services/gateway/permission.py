@@ -1,11 +1,16 @@
 """The one place where calls are let through or not: every method passes here, whatever answers it."""
 
-from services.gateway.access import Access
+from typing import Final
+
+from services.gateway.access import READ_SCOPE, Access
 from services.gateway.authorization import Decision
 from services.gateway.call import Call
 from services.gateway.errors import METHOD_NOT_FOUND, RpcError
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.targets import Target, Targets
+
+_OWN: Final = Decision(allowed=True, scopes=frozenset({READ_SCOPE}))
+"""Tools of the gateway's tell everybody what lists would tell them, and need what lists need."""
 
 
 class Permission:
@@ -37,10 +42,10 @@ class Permission:
                 raise error
 
     def _decisions(self, call: Call) -> list[tuple[Target, Decision]]:
-        if not call.view.restricted:
+        if not call.view.restricted and not self._targets.own_tools:
             return []
         targets = self._targets.all(call.method, call.params)
         if targets is None:
             # What a method names that we don't know can't be checked.
             raise RpcError(METHOD_NOT_FOUND, "Method not found", {"method": call.method[:200]})
-        return [(it, call.view.decide(it.kind, it.server, it.name)) for it in targets]
+        return [(it, _OWN if it.own else call.view.decide(it.kind, it.server, it.name)) for it in targets]

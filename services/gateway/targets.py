@@ -1,6 +1,6 @@
 """What a request names: the tool, prompt or resource of a server, as that server calls it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,8 @@ from services.gateway.names import Names
 
 _WORDS: Final = {Kind.TOOL: "tool", Kind.PROMPT: "prompt", Kind.RESOURCE: "resource"}
 _KINDS: Final = {"tools/call": Kind.TOOL, "prompts/get": Kind.PROMPT, "resources/read": Kind.RESOURCE}
+OWN_SERVER: Final = "gateway"
+"""What the gateway's own tools are counted and written down under."""
 MAX_NAME_BYTES: Final = 4096
 """A name goes to its server in a header, and has to leave room there."""
 _texts: Final = msgspec.json.Decoder(list[str])
@@ -31,6 +33,8 @@ class Target:
     """Which parameter names it."""
     qualified: str
     """As the caller wrote it."""
+    own: bool = False
+    """Whether it is a tool of the gateway's."""
 
     def unknown(self) -> RpcError:
         """The error of something that isn't there, for this caller or for anybody."""
@@ -110,8 +114,10 @@ NAMELESS: Final = frozenset(
 class Targets:
     """Finds what requests name."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, own_tools: Collection[str] = ()) -> None:
+        """Prepare; `own_tools` are those that the gateway itself answers."""
         self._names = names
+        self.own_tools = own_tools
 
     def one(self, method: str, params: RawObject) -> Target:
         """What tools/call, prompts/get, resources/read or completion/complete names.
@@ -134,6 +140,8 @@ class Targets:
         return None if naming is None else [self._target(it) for it in naming(method, params)]
 
     def _target(self, written: Written) -> Target:
+        if written.kind is Kind.TOOL and written.text in self.own_tools:
+            return Target(Kind.TOOL, OWN_SERVER, written.text, written.parameter, written.text, own=True)
         split = self._names.split_uri if written.kind is Kind.RESOURCE else self._names.split
         server, name = split(written.text)
         return Target(written.kind, server, name, written.parameter, written.text)

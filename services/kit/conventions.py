@@ -30,6 +30,9 @@ SERVER_NAME_SEPARATOR: Final = "__"
 MISSING_SERVERS_META: Final = "dev.mcp-platform/missingServers"
 """Key in the `_meta` of the gateway's lists: an object of server name → why its part is missing."""
 
+ALL_TOOLS_META: Final = "dev.mcp-platform/allTools"
+"""Key in the `_meta` of `tools/list`: `true` has the gateway list also what it leaves to its search."""
+
 TASK_SUPPORT_META: Final = "dev.mcp-platform/taskSupport"
 """Key in the `_meta` of a server's tool whose calls the gateway makes tasks of: `optional` or `required`."""
 

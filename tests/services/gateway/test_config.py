@@ -57,6 +57,11 @@ def auth(**keys: Any) -> dict[str, Any]:
             {"requests": {"deadline_seconds": 10}},
             "requests.deadline_seconds is 10, less than upstream.timeout_seconds, 30: requests would end",
         ),
+        (
+            {"search": {"list_all": True, "always_listed": ["a"]}},
+            "always_listed has no meaning with list_all: true",
+        ),
+        ({"search": {"max_results": 101}}, "search.max_results = 101: must be less than or equal to 100"),
         ({"listen": {"host": "0.0.0.0"}}, "auth: none is allowed where only this machine can connect"),
         ({"auth": None}, "auth = None: must be a mapping"),
         ({"auth": "off"}, "auth = 'off': must be 'none'"),
