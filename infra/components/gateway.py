@@ -106,6 +106,7 @@ def build_config(args: GatewayArgs) -> dict[str, Any]:
             "tls": redis.tls,
             "password_file": f"{REDIS_PATH}/{_PASSWORD_FILE}",
         },
+        **({"search": gateway.search.model_dump(mode="json")} if gateway.search else {}),
         **_kept(args),
         "limits": gateway.limits.model_dump(mode="json"),
         "content": gateway.content.model_dump(mode="json", exclude_none=True),

@@ -28,6 +28,7 @@ from infra.settings.fields import (
 )
 from infra.settings.pinning import Pinning
 from infra.settings.requests import RequestBounds
+from infra.settings.search import Search
 from infra.settings.subscriptions import Subscriptions
 from infra.settings.traffic import RateLimits, ResponseCache
 
@@ -180,6 +181,8 @@ class Gateway(Scaled):
     policy_file: Text | None = None
     """Path, from the project, of the policy that says who may use what; scopes alone decide when left out."""
     requests: RequestBounds = RequestBounds()
+    search: Search | None = None
+    """None for no search; lists then show every tool."""
     limits: RateLimits = RateLimits()
     content: Content = Content()
     subscriptions: Subscriptions = Subscriptions()

@@ -23,7 +23,7 @@ from services.gateway.config_audit import Audit
 from services.gateway.config_auth import Auth, Authorization
 from services.gateway.config_cache import Cache
 from services.gateway.config_content import Content
-from services.gateway.config_parts import SERVICE_ACCOUNT, HttpUrl, Part, Seconds
+from services.gateway.config_parts import MEBIBYTE, SERVICE_ACCOUNT, HttpUrl, Part, Seconds
 from services.gateway.config_pinning import Pinning
 from services.gateway.config_requests import Requests
 from services.gateway.config_search import Search

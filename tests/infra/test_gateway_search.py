@@ -1,0 +1,51 @@
+"""The stack's settings of the search for tools, as the gateway reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from infra.components import gateway
+from infra.components.gateway import GatewayArgs
+from infra.components.postgres import PostgresEndpoint
+from infra.components.store import Endpoint
+from infra.naming import Stack
+from infra.settings import Settings
+from infra.settings.search import Search
+from services.gateway.config import GatewayConfig
+from services.gateway.config_search import Search as GatewaySearch
+
+Configure = Callable[..., Settings]
+
+
+def search_of(stack: Stack, settings: Settings) -> GatewaySearch | None:
+    args = GatewayArgs(
+        stack=stack,
+        settings=settings.gateway,
+        auth=settings.auth,
+        redis=Endpoint(host="redis", port=6379, tls=False, secret="redis-auth"),
+        postgres=PostgresEndpoint(host="postgres", port=5432, tls=False, secret="postgres-auth"),
+        image="x",
+    )
+    return GatewayConfig(**gateway.build_config(args)).search
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"list_all": False, "always_listed": ("filesystem__*",), "max_results": 7},
+        {"list_all": True, "always_listed": (), "max_results": 100},
+    ],
+)
+def test_the_search_is_as_the_stack_says(configure: Configure, stack: Stack, wanted: dict[str, Any]) -> None:
+    found = search_of(stack, configure(gateway={"search": wanted}))
+    assert found is not None
+    assert found.model_dump() == wanted
+    assert set(wanted) == set(Search.model_fields)
+
+
+def test_there_is_none_unless_the_stack_says_so(configure: Configure, stack: Stack) -> None:
+    assert search_of(stack, configure()) is None
+    assert search_of(stack, configure(gateway={"search": {}})) == GatewaySearch()
