@@ -17,7 +17,7 @@ from mcp_types import MISSING_REQUIRED_CLIENT_CAPABILITY, Tool
 
 from cli.console import err
 from infra.errors import PlatformError
-from services.kit.conventions import MCP_PATH, MISSING_SERVERS_META
+from services.kit.conventions import ALL_TOOLS_META, MCP_PATH, MISSING_SERVERS_META
 
 T = TypeVar("T")
 
@@ -41,11 +41,11 @@ async def connect(
 
 
 async def list_tools(client: Client) -> list[Tool]:
-    """Every tool of every page; servers that did not answer are named on stderr."""
+    """Every tool, also such as else must be searched for; servers that did not answer are named on stderr."""
     tools: list[Tool] = []
     cursor: str | None = None
     while True:
-        page = await client.list_tools(cursor=cursor)
+        page = await client.list_tools(cursor=cursor, meta={ALL_TOOLS_META: True})
         tools += page.tools
         for server, why in (page.meta or {}).get(MISSING_SERVERS_META, {}).items():
             err.print(f"server {server} is missing: {why}", markup=False)
