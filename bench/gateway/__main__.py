@@ -26,6 +26,7 @@ STARTS = 3
 FORWARDED = "gateway, bare app behind"
 KEPT = "gateway, cached call"
 GATHERED = "gateway, lists of 5 servers"
+MANY = "many"
 NAMES = {"forwarded": FORWARDED, "cached": KEPT, "gather": GATHERED}
 
 
@@ -65,7 +66,8 @@ def measure(options: argparse.Namespace, stage: Stage) -> Record:
     record.targets = bench.compare(compared, calls=options.calls, rounds=options.rounds)
     record.features = sorted(full or ())
     record.in_flight = bench.in_flight([slow, gateway.target("slow", SLOW_FORWARDED)])
-    _single_figures(record, bench, gateway, targets.gateway(stage, {"many": many.url}, full))
+    searched = {**(full or {}), "search": {"list_all": True}}
+    _single_figures(record, bench, gateway, targets.gateway(stage, {MANY: many.url}, searched))
     for _ in range(STARTS):
         started = targets.gateway(stage, {"bare": bare.url}, full)
         record.start_seconds.append(started.start_seconds)
@@ -76,6 +78,7 @@ def measure(options: argparse.Namespace, stage: Stage) -> Record:
 
 def _single_figures(record: Record, bench: Bench, gateway: Gateway, lister: Gateway) -> None:
     record.listing = bench.listing(lister)
+    record.search = bench.search(lister, MANY)
     sizes, statuses = bench.junk_memory(gateway)
     record.memory_mib["10,000 junk requests"] = sizes
     record.statuses |= statuses

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bench.gateway.generator import Generator, Load, LoadResult
-from bench.gateway.messages import initialize, junk, tools_list
-from bench.gateway.targets import LAST_TOOL, Gateway, Target
+from bench.gateway.messages import Message, initialize, junk, search, tools_list
+from bench.gateway.targets import LAST_TOOL, LAST_TOOL_QUERY, Gateway, Target
 from infra.cluster import Report
 
 WARM_UP = Load(connections=16, count=200, seconds=10)
@@ -89,8 +89,11 @@ class Bench:
 
     def listing(self, gateway: Gateway) -> LoadResult:
         """A thousand tools listed, one list after the other."""
-        load = Load(connections=1, count=LIST_CALLS, seconds=60)
-        return self._generator.run(gateway.url, tools_list(LAST_TOOL), load, token=gateway.token)
+        return self._one_by_one(gateway, tools_list(LAST_TOOL))
+
+    def search(self, gateway: Gateway, server: str) -> LoadResult:
+        """A thousand tools searched, one search after the other."""
+        return self._one_by_one(gateway, search(LAST_TOOL_QUERY, f"{server}__{LAST_TOOL}"))
 
     def junk_memory(self, gateway: Gateway) -> tuple[list[float], dict[str, dict[str, int]]]:
         """Resident MiB after each quarter of the junk, and the statuses of each kind."""
@@ -111,6 +114,10 @@ class Bench:
         result = self._generator.run(gateway.url, initialize(), load, token=gateway.token)
         time.sleep(1)  # the last connections close
         return [before, gateway.process.resident_mib()], result.statuses
+
+    def _one_by_one(self, gateway: Gateway, message: Message) -> LoadResult:
+        load = Load(connections=1, count=LIST_CALLS, seconds=60)
+        return self._generator.run(gateway.url, message, load, token=gateway.token)
 
     def _run(self, target: Target, load: Load) -> LoadResult:
         return self._generator.run(target.url, target.message, load, token=target.token)

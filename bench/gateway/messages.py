@@ -47,6 +47,13 @@ def tools_list(last_tool: str) -> Message:
     return request("tools/list", expect=f'{last_tool}"')
 
 
+def search(query: str, tool: str) -> Message:
+    """A search for tools that must find the one named."""
+    arguments = {"query": query}
+    parameters: dict[str, object] = {"name": "search_tools", "arguments": arguments}
+    return request("tools/call", parameters, expect=f'"name":"{tool}"')
+
+
 def initialize() -> Message:
     """How a client of 2025-11-25 begins a session (that it will never use)."""
     params: dict[str, object] = {

@@ -31,7 +31,8 @@ class Record:
         start_seconds: The gateway's start until it was ready, several times.
         start_cpu_seconds: CPU time of each of these starts.
         in_flight: Runs with many calls in flight at a server that waits, by the target's name.
-        listing: A thousand tools listed, over and over.
+        listing: A thousand tools listed, over and over; the slowest is the first.
+        search: A thousand tools searched, likewise.
         memory_mib: Resident memory of the gateway in the course of a test, by the test's name.
         statuses: HTTP statuses that those tests were answered with.
     """
@@ -47,6 +48,7 @@ class Record:
     start_cpu_seconds: list[float] = field(default_factory=list[float])
     in_flight: dict[str, LoadResult] = field(default_factory=dict[str, LoadResult])
     listing: LoadResult | None = None
+    search: LoadResult | None = None
     memory_mib: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
     statuses: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
 

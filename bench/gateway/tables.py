@@ -76,6 +76,10 @@ def single_figures(record: Record) -> str:
         rows.append(("CPU time of a start, least", f"{min(record.start_cpu_seconds):.2f} s", ""))
     if listed := _latency(record.listing):
         rows.append(("1,000 tools listed, median", f"{listed.p50:.1f} ms", "≤ 50 ms"))
+        rows.append(("1,000 tools listed, slowest", f"{listed.max:.1f} ms", ""))
+    if searched := _latency(record.search):
+        rows.append(("1,000 tools searched, median", f"{searched.p50:.1f} ms", ""))
+        rows.append(("1,000 tools searched, slowest", f"{searched.max:.1f} ms", ""))
     for what, sizes in record.memory_mib.items():
         rows.append(
             (f"memory, {what}", f"{sizes[0]:.1f} → {sizes[-1]:.1f} MiB ({growth(sizes):+.1f} %)", "± 5 %")

@@ -28,6 +28,8 @@ SLOW = "slow app"
 MANY_TOOLS = 1000
 LAST_TOOL = f"echo-{MANY_TOOLS - 1}"
 """Of the bare app with so many; the gateway puts a prefix before it."""
+LAST_TOOL_QUERY = f"return text unchanged, tool {MANY_TOOLS - 1}"
+"""What finds it first; the other words are those of all tools."""
 CONNECTIONS_PER_SERVER = 64
 
 

@@ -49,6 +49,7 @@ def record() -> Record:
         start_cpu_seconds=[0.8, 0.75, 0.9],
         in_flight={SLOW: result(250), SLOW_FORWARDED: result(251.5)},
         listing=result(12),
+        search=result(5),
         memory_mib={"junk": [70.0, 72.0, 73.5]},
     )
 
