@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from mcp import Client
+from mcp.types import TextContent
 
+from cli import gateway_client
 from services.gateway.search.definition import MAX_QUERY
+from tests.services.gateway.test_clients import as_client
 from tests.services.gateway.test_pinning import Desk
 
 if TYPE_CHECKING:
@@ -140,6 +144,23 @@ def test_what_is_found_is_called_by_its_name(ask: Ask) -> None:
     (found,) = search(ask, "tomorrow")["tools"]
     result = ask("tools/call", {"name": found["name"], "arguments": {}})
     assert result["content"][0]["text"] == "weather ran"
+
+
+@pytest.mark.parametrize("generation", ["auto", "legacy"])
+def test_the_official_client_calls_what_it_found(searching: Gateway, generation: str) -> None:
+    async def found_and_called(client: Client) -> str:
+        found = await client.call_tool(SEARCH, {"query": "forecast"})
+        assert found.structured_content is not None
+        result = await client.call_tool(found.structured_content["tools"][0]["name"], {})
+        assert isinstance(result.content[0], TextContent)
+        return result.content[0].text
+
+    assert as_client(searching, generation, found_and_called) == "weather ran"
+
+
+def test_mcpctl_lists_everything(searching: Gateway) -> None:
+    listed = gateway_client.run(searching.url, "any", gateway_client.list_tools)
+    assert [it.name for it in listed] == EVERYTHING
 
 
 WRONG: dict[str, Any] = {
