@@ -21,7 +21,7 @@ from infra.components.redis import Redis, RedisArgs
 from infra.naming import Stack
 from infra.settings import Settings
 from infra.settings.groups import ExternalPostgres, ExternalRedis, Store
-from infra.settings.workloads import CustomServer
+from infra.settings.servers import AnyServer, CustomServer
 
 _SERVICES_DOCKERFILE = "services/Dockerfile"
 _SERVICE_IMAGES = ("gateway", "servers")
@@ -129,16 +129,43 @@ def _aws(stack: Stack, settings: Settings) -> AwsSide | None:
         return None
     stores = ((naming.REDIS, settings.redis), (naming.POSTGRES, settings.postgres))
     built = [name for name, store in stores if isinstance(store, Store) and store.image is None]
-    return assemble_aws(stack, settings.aws, settings.images.registry, [*_SERVICE_IMAGES, *built])
+    brought = [_own_image(name) for name, server in sorted(settings.servers.items()) if _is_built(server)]
+    images = [*_SERVICE_IMAGES, *built, *brought]
+    return assemble_aws(stack, settings.aws, settings.images.registry, images)
 
 
 def _servers(stack: Stack, settings: Settings, pushed_to: PushedTo, opts: pulumi.ResourceOptions) -> None:
     """The tool servers; one image holds all of the platform's own kinds."""
     own = [server for server in settings.servers.values() if not isinstance(server, CustomServer)]
-    image: pulumi.Input[str] = _service_image("servers", settings, pushed_to) if own else ""
+    shared: pulumi.Input[str] = _service_image("servers", settings, pushed_to) if own else ""
     for name, server in sorted(settings.servers.items()):
+        image = (
+            _custom_image(name, server, settings, pushed_to) if isinstance(server, CustomServer) else shared
+        )
         args = McpServerArgs(stack=stack, settings=server, image=image, tracing=settings.tracing)
         McpServer(name, args, opts)
+
+
+def _is_built(server: AnyServer) -> bool:
+    """Whether an image is built for the server alone."""
+    return isinstance(server, CustomServer) and server.build is not None
+
+
+def _own_image(server: str) -> str:
+    """The name of a server's own image; no image of the platform's has one like it."""
+    return f"server-{server}"
+
+
+def _custom_image(
+    name: str, server: CustomServer, settings: Settings, pushed_to: PushedTo
+) -> pulumi.Input[str]:
+    """The image that a server from elsewhere comes in: one that is there, or that is built here."""
+    if server.build is None:
+        return str(server.image)
+    build, image = server.build, _own_image(name)
+    dockerfile = build.dockerfile or f"{build.context}/Dockerfile"
+    args = ImageArgs(settings=settings.images, dockerfile=dockerfile, context=build.context)
+    return Image(image, args, _after(image, pushed_to)).ref
 
 
 def _service_image(package: str, settings: Settings, pushed_to: PushedTo) -> pulumi.Output[str]:

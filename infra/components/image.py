@@ -50,7 +50,7 @@ class Image(pulumi.ComponentResource):
         settings = args.settings
         dockerfile, context = REPOSITORY / args.dockerfile, REPOSITORY / args.context
         build_args = {"BASE": settings.base, "TITLE": name, "VERSION": PLATFORM, **args.build_args}
-        tag = f"{settings.registry}/{name}:{image_hash(dockerfile, context, build_args)}"
+        tag = f"{settings.registry}/{name}:{_content(name, dockerfile, context, build_args)}"
         image = docker_build.Image(
             name,
             context=docker_build.BuildContextArgs(location=str(context)),
@@ -65,6 +65,17 @@ class Image(pulumi.ComponentResource):
         )
         self.ref = image.ref
         self.register_outputs({"ref": self.ref})
+
+
+def _content(name: str, dockerfile: Path, context: Path, build_args: Mapping[str, str]) -> str:
+    """The hash of all that the image is made of."""
+    try:
+        return image_hash(dockerfile, context, build_args)
+    except (OSError, ValueError) as error:
+        raise PlatformError(
+            f"image {name}: what it is to be built of can't be read: {error}",
+            hint="Name files that are there; every COPY and ADD on one line, without brackets.",
+        ) from error
 
 
 def _secrets(settings: Images) -> dict[str, pulumi.Input[str]] | None:

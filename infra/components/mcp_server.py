@@ -1,4 +1,4 @@
-"""A tool server: one of the platform's own kinds, or an image made elsewhere with the kit."""
+"""A tool server: one of the platform's own kinds, or one from elsewhere in an image of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from infra.components.workload import Exposure, Workload, WorkloadArgs
 from infra.labels import HELM_POLICY, labels
 from infra.naming import Stack
 from infra.settings.groups import Tracing
-from infra.settings.workloads import AnyServer, CustomServer, FilesystemServer, ModuleServer, SharedVolume
+from infra.settings.servers import AnyServer, CustomServer, FilesystemServer, ModuleServer
+from infra.settings.workloads import SharedVolume
 from services.kit.conventions import SERVER_LABEL
 
 DATA_PATH: Final = "/data"
@@ -28,7 +29,7 @@ class McpServerArgs:
     Attributes:
         stack: The stack.
         settings: The server's own settings.
-        image: Of the platform's own servers; a custom server brings its own.
+        image: Where the server's code is.
         tracing: Where its traces go; None for nowhere.
     """
 
@@ -68,13 +69,14 @@ def build_workload(name: str, args: McpServerArgs) -> WorkloadArgs:
     return WorkloadArgs(
         stack=args.stack,
         component="server",
-        image=settings.image if isinstance(settings, CustomServer) else args.image,
+        image=args.image,
         args=_entry_point_args(settings),
         scale=settings,
         resources=settings.resources,
         env=build_environment(name, settings, args.tracing),
         secret_env=settings.secret_env,
         mounts=_mounts(name, settings),
+        health=settings.health if isinstance(settings, CustomServer) else "kit",
         exposure=Exposure(labels={SERVER_LABEL: name}),
         one_at_a_time=isinstance(settings, FilesystemServer) and not settings.volume.shared,
     )

@@ -42,6 +42,19 @@ def service_probes() -> Probes:
     )
 
 
+def port_probes(port_name: str) -> Probes:
+    """Of a service that says nothing about itself: it is well while it accepts connections.
+
+    Alive and ready are then the same, but for the patience: a restart comes last, after a minute.
+    """
+    socket = v1.TCPSocketActionArgs(port=port_name)
+    return Probes(
+        startup=v1.ProbeArgs(tcp_socket=socket, period_seconds=2, timeout_seconds=2, failure_threshold=30),
+        readiness=v1.ProbeArgs(tcp_socket=socket, period_seconds=5, timeout_seconds=3, failure_threshold=2),
+        liveness=v1.ProbeArgs(tcp_socket=socket, period_seconds=10, timeout_seconds=5, failure_threshold=6),
+    )
+
+
 def store_probes(ask: Sequence[str], port_name: str) -> Probes:
     """Of a data store: 5 min to recover at the start, out of service after 15 s.
 

@@ -22,7 +22,7 @@ from infra.components.autoscaling import Autoscaling, AutoscalingArgs
 from infra.components.identity import Identity, IdentityArgs
 from infra.components.mounts import Mount, scratch
 from infra.components.pods import Container, Pod, build_pod, spread
-from infra.components.probes import service_probes
+from infra.components.probes import port_probes, service_probes
 from infra.labels import Component, labels, selector
 from infra.naming import Stack
 from infra.settings.workloads import Resources, Scaled, SecretKey
@@ -56,12 +56,13 @@ class Exposure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkloadArgs:
-    """A service that is made with the kit, so it has the kit's ports and probes.
+    """A service that serves MCP or HTTP on the port that all services have.
 
     Attributes:
         stack: The stack.
         component: What part the service plays.
         image: Image reference.
+        health: How it tells that it is well: by the kit's health port, or only by its port being open.
         args: Arguments of the image's entry point.
         scale: Replicas, autoscaling, disruption budget.
         resources: Requests and limits.
@@ -78,6 +79,7 @@ class WorkloadArgs:
     stack: Stack
     component: Component
     image: pulumi.Input[str]
+    health: Literal["kit", "port"] = "kit"
     args: Sequence[str] = ()
     scale: Scaled
     resources: Resources
@@ -97,11 +99,11 @@ def build_deployment(name: str, args: WorkloadArgs) -> DeploymentSpecArgs:
         name=name,
         image=args.image,
         args=args.args,
-        ports={MCP_PORT_NAME: MCP_PORT, OPS_PORT_NAME: OPS_PORT},
+        ports={MCP_PORT_NAME: MCP_PORT, **({OPS_PORT_NAME: OPS_PORT} if args.health == "kit" else {})},
         env=args.env,
         secret_env=args.secret_env,
         resources=args.resources,
-        probes=service_probes(),
+        probes=service_probes() if args.health == "kit" else port_probes(MCP_PORT_NAME),
         mounts=[scratch("tmp", "/tmp", _TEMPORARY_SIZE), *args.mounts],  # noqa: S108 - the pod's own
     )
     pod = Pod(

@@ -114,14 +114,16 @@ class Buildah:
         """Build one image; unchanged steps come from the storage."""
         # What an earlier build that was killed left behind; nobody else builds here while we hold the lock.
         self.run("rm", "--all", what="buildah rm")
+        ignored = spec.dockerfile.with_name(f"{spec.dockerfile.name}.dockerignore")  # as Docker has it
         command = [
             *self._command,
-            *("build", "--isolation", "chroot", "--network", "host", "--pull=never", "--layers"),
+            *("build", "--isolation", "chroot", "--network", "host", "--pull=missing", "--layers"),
             *("--format", "docker"),  # OCI's has no HEALTHCHECK
             *("--file", str(spec.dockerfile), "--tag", spec.ref),
             *(word for key, value in args.items() for word in ("--build-arg", f"{key}={value}")),
             *(word for key, path in secrets.items() for word in ("--secret", f"id={key},src={path}")),
             *(("--target", spec.target) if spec.target else ()),
+            *(("--ignorefile", str(ignored)) if ignored.is_file() else ()),
             str(spec.context),
         ]
         what = f"image {spec.name}: building {spec.dockerfile}"

@@ -22,7 +22,8 @@ from infra.settings.groups import (
     Tracing,
     takes_local_images,
 )
-from infra.settings.workloads import AnyServer, Gateway
+from infra.settings.servers import AnyServer
+from infra.settings.workloads import Gateway
 
 
 class Settings(Group):

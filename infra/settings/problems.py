@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from infra.settings.fields import ABSENT, REJECTED
 from infra.settings.places import WRONG_KEY, follow, keys, members, tag
-from infra.settings.workloads import SECRET_NAME
+from infra.settings.servers import SECRET_NAME
 
 HIDDEN: Final = "(hidden)"
 

@@ -1,26 +1,21 @@
-"""Settings of what runs: the gateway and the tool servers."""
+"""Settings of what every workload has, and of the gateway."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from infra.quantities import cpu_millis, size_bytes
 from infra.settings.approval import Approval
 from infra.settings.content import Content
 from infra.settings.durable import Audit, Tasks
 from infra.settings.fields import (
-    ABSENT,
     Cidr,
     Cpu,
-    EnvName,
     Group,
     Label,
-    PinnedImage,
     Size,
     Text,
     Url,
@@ -34,17 +29,7 @@ from infra.settings.traffic import RateLimits, ResponseCache
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
-_SERVERS: Final = Path(__file__).resolve().parents[2] / "services" / "servers"
-
 DEFAULT_NODE_PORT: Final = 30080
-SECRET_NAME: Final = re.compile(r"password|passwd|secret|token|credential|private|api_?key", re.IGNORECASE)
-"""Names whose values are taken for secrets: never shown, never accepted as plain text."""
-
-_OWN_ENV: Final = re.compile(
-    r"MCP_SERVER_(NAME|VERSION)|TOOL_TIMEOUT|LOG_LEVEL|HOST|PORT|OPS_PORT|DRAIN_SECONDS|TRACING_(ENDPOINT|SAMPLE_RATIO)"
-    r"|FILESYSTEM_(ROOTS|READ_ONLY|MAX_FILE_BYTES)"
-)
-"""What the platform sets, or relies on."""
 
 
 class Requests(Group):
@@ -218,83 +203,3 @@ class Gateway(Scaled):
         if len(set(self.state_keys)) < len(self.state_keys):
             reject("state_keys", "must differ from each other", list(self.state_keys))
         return self
-
-
-class Server(Scaled):
-    """What every tool server has."""
-
-    resources: Resources = Resources()
-    env: Mapping[EnvName, str] = {}
-    secret_env: Mapping[EnvName, SecretKey] = {}
-    timeout_seconds: int = Field(default=30, ge=1, le=3600)
-    """Of one tool call."""
-    version: Text | None = None
-    """What the server reports as its version; the image's own when left out."""
-    log_level: LogLevel = "info"
-
-    @model_validator(mode="after")
-    def _environment_is_free(self) -> Server:
-        for key in (*self.env, *self.secret_env):
-            if _OWN_ENV.fullmatch(key):
-                reject(
-                    f"env.{key}",
-                    "is the platform's to set: see the server's other settings",
-                    self.env.get(key, ABSENT),
-                )
-        for key in self.env:
-            if SECRET_NAME.search(key):
-                reject(f"env.{key}", "looks like a secret; refer to a Kubernetes Secret with secret_env")
-            if key in self.secret_env:
-                reject(f"env.{key}", "is in secret_env, too", self.env[key])
-        return self
-
-
-class FilesystemServer(Server):
-    """Files below one volume."""
-
-    kind: Literal["filesystem"]
-    volume: SharedVolume = SharedVolume()
-    read_only: bool = False
-    max_file_bytes: int = Field(default=10 * 2**20, ge=1, le=2**30)
-
-    @model_validator(mode="after")
-    def _replicas_share_the_volume(self) -> FilesystemServer:
-        if self.most > 1 and not self.volume.shared:
-            reject(
-                "volume.shared",
-                f"must be true for up to {self.most} replicas: other volumes are mounted on one node",
-                self.volume.shared,
-            )
-        return self
-
-
-def _server_module(name: str) -> str:
-    known = {path.parent.name for path in _SERVERS.glob("*/__main__.py")}
-    known |= {path.stem for path in _SERVERS.glob("*.py") if path.stem != "__init__"}
-    if name not in known:
-        raise ValueError(f"must be a module of services/servers: {', '.join(sorted(known))}")
-    return name
-
-
-ServerModule = Annotated[str, AfterValidator(_server_module)]
-
-
-class ModuleServer(Server):
-    """A server of this project: the module `services.servers.<module>`, in the image of all of them."""
-
-    kind: Literal["module"]
-    module: ServerModule
-    """Its name below services/servers."""
-
-
-class CustomServer(Server):
-    """An image made elsewhere with the server kit, so it has the kit's ports, probes and settings."""
-
-    kind: Literal["custom"]
-    image: PinnedImage
-    args: tuple[str, ...] = ()
-    egress_cidrs: tuple[Cidr, ...] = ()
-    """Networks that the server's tools call, by HTTPS. None unless listed."""
-
-
-AnyServer = Annotated[FilesystemServer | ModuleServer | CustomServer, Field(discriminator="kind")]

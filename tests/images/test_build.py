@@ -240,6 +240,27 @@ def test_a_base_that_is_reached_comes_from_its_registry(registry: Registry, tmp_
 
 
 @pytest.mark.usefixtures("home")
+def test_a_dockerfile_of_a_users_own_may_build_on_any_image(registry: Registry, tmp_path: Path) -> None:
+    other = dataclasses.replace(spec(tmp_path / "other"), ref=f"{registry.host}/team/other:1")
+    built([other], push=True)
+    storage().remove([other.ref])
+    child = spec(tmp_path / "child", f"FROM {other.ref}\nCOPY file /other\n", name="child")
+    built([child])
+    assert child.ref in storage().refs()
+
+
+@pytest.mark.usefixtures("home")
+def test_a_dockerfile_may_have_an_ignore_file_of_its_own(tmp_path: Path) -> None:
+    one = spec(tmp_path / "one")
+    (tmp_path / "one/.dockerignore").write_text("*\n")
+    with pytest.raises(PlatformError, match="COPY file /file"):
+        built([one])
+    (tmp_path / "one/Dockerfile.dockerignore").write_text("*\n!file\n")
+    built([one])
+    assert storage().refs() == [one.ref]
+
+
+@pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("setting", ["auto", "registry"])
 def test_a_base_that_is_neither_reached_nor_debian_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from infra.errors import PlatformError
 from infra.settings import Settings, parse
 from infra.settings.groups import ExternalRedis, Store
-from infra.settings.workloads import Autoscaling, FilesystemServer, ModuleServer
+from infra.settings.servers import FilesystemServer, ModuleServer
+from infra.settings.workloads import Autoscaling
 
 Configure = Callable[..., Settings]
 

@@ -109,6 +109,46 @@ def test_servers_of_every_kind(tmp_path: Path) -> None:
     assert images(graph) == {"gateway", "servers", "redis", "postgres"}
 
 
+def own_server(folder: Path, **settings: Any) -> dict[str, Any]:
+    """A server in a folder of the user's, outside of the project."""
+    (folder / "weather").mkdir()
+    (folder / "weather/Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nCOPY server.py /app/\nUSER 10001\n")
+    (folder / "weather/server.py").write_text("print('fine')\n")
+    built = {"kind": "custom", "build": {"context": str(folder / "weather")}, **settings}
+    return {"servers": {"weather": built}}
+
+
+def test_a_users_own_server_is_built_and_named_by_what_its_dockerfile_copies(tmp_path: Path) -> None:
+    servers = own_server(tmp_path, health="port")
+    graph = evaluate(tmp_path, **servers)
+    assert images(graph) == {"gateway", "redis", "postgres", "server-weather"}
+    image = graph.by_type("docker-build:index:Image")["server-weather"].inputs
+    assert image["context"]["location"] == str(tmp_path / "weather")
+    pod = graph.by_type("kubernetes:apps/v1:Deployment")["weather"].inputs["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["image"] == image["tags"][0]
+    # It is not made with the kit: nothing is asked of it but that its port is open.
+    assert [port["name"] for port in container["ports"]] == ["mcp"]
+    probes = [container[f"{name}Probe"] for name in ("startup", "readiness", "liveness")]
+    assert [probe["tcpSocket"] for probe in probes] == [{"port": "mcp"}] * 3
+    assert mandatory(graph) == []
+    (tmp_path / "weather/notes").write_text("not copied")
+    assert evaluate(tmp_path, **servers).by_type("docker-build:index:Image")["server-weather"].inputs == image
+    (tmp_path / "weather/server.py").write_text("print('rain')\n")
+    changed = evaluate(tmp_path, **servers).by_type("docker-build:index:Image")["server-weather"].inputs
+    assert changed["tags"] != image["tags"]
+
+
+def test_what_an_own_server_is_built_of_must_be_there(tmp_path: Path) -> None:
+    servers = own_server(tmp_path)
+    (tmp_path / "weather/server.py").unlink()
+    with pytest.raises(PlatformError, match=r"image server-weather: .*COPY names server\.py"):
+        evaluate(tmp_path, **servers)
+    (tmp_path / "weather/Dockerfile").unlink()
+    with pytest.raises(PlatformError, match=r"image server-weather: .*weather/Dockerfile"):
+        evaluate(tmp_path, **servers)
+
+
 def test_official_images_replace_the_built_ones(tmp_path: Path) -> None:
     graph = evaluate(tmp_path, **OFFICIAL)
     assert images(graph) == {"gateway", "postgres"}

@@ -437,7 +437,7 @@ def test_a_custom_server_brings_its_image_and_arguments(configure: Configure, st
     image = "registry.example/team/weather@sha256:" + "0" * 64
     own = {"kind": "custom", "image": image, "args": ["weather"], "env": {"UNITS": "metric"}}
     settings = configure(servers={"weather": own}).servers["weather"]
-    args = mcp_server.build_workload("weather", McpServerArgs(stack=stack, settings=settings, image="unused"))
+    args = mcp_server.build_workload("weather", McpServerArgs(stack=stack, settings=settings, image=image))
     assert (args.image, args.args, args.env["UNITS"]) == (image, ["weather"], "metric")
     assert "MCP_SERVER_VERSION" not in args.env
 
