@@ -13,28 +13,12 @@ import httpx2
 import pytest
 import yaml
 
+from tests.conformance.expected import REQUIRED, TASKS, check
 from tests.conformance.suite import run
 from tests.services.conftest import PostgresServer, Store
 
 REPOSITORY = Path(__file__).parents[2]
 START_SECONDS = 60.0
-TASK_TOOLS = [
-    {"match": "failing_job", "required": True},
-    {"match": "test_tool_with_task", "ask_first": True},
-    *({"match": name} for name in ("slow_compute", "protocol_error_job", "confirm_delete", "multi_input")),
-]
-TASK_SCENARIOS = {
-    "tasks-capability-negotiation",
-    "tasks-dispatch-and-envelope",
-    "tasks-lifecycle",
-    "tasks-mrtr-composition",
-    "tasks-mrtr-input",
-    "tasks-request-headers",
-    "tasks-request-state-removal",
-    "tasks-required-task-error",
-    "tasks-wire-fields",
-}
-"""Of an extension, so no revision requires them."""
 STOP_SECONDS = 30
 
 
@@ -102,7 +86,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, fixture: str, store: Store
         # Deadlines that no busy machine misses.
         "upstream": {"list_seconds": 20},
         "postgres": store.settings,
-        "tasks": {"tools": TASK_TOOLS, "poll_seconds": 0.1},
+        "tasks": TASKS,
     }
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(config))
@@ -111,27 +95,13 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, fixture: str, store: Store
         yield f"http://127.0.0.1:{port}/mcp"
 
 
-@pytest.mark.parametrize(("revision", "scenarios"), [("2026-07-28", 37), ("2025-11-25", 30)])
-def test_the_fixture_has_what_the_suite_calls(
-    fixture: str, tmp_path: Path, revision: str, scenarios: int
-) -> None:
+@pytest.mark.parametrize("revision", REQUIRED)
+def test_the_fixture_has_what_the_suite_calls(fixture: str, tmp_path: Path, revision: str) -> None:
     outcome = run(fixture, revision, tmp_path)
     assert not outcome.unmet, outcome.output
-    assert (outcome.code, outcome.required) == (0, scenarios), outcome.output
+    assert (outcome.code, outcome.required) == (0, REQUIRED[revision]), outcome.output
 
 
-def test_the_gateway_conforms(gateway: str, tmp_path: Path) -> None:
-    outcome = run(gateway, "2026-07-28", tmp_path)
-    assert not outcome.unmet, outcome.output
-    assert (outcome.code, outcome.required) == (0, 37), outcome.output
-    # Not required yet, and passed all the same.
-    pending = {"json-schema-2020-12", "http-header-validation", "http-custom-header-server-validation"}
-    assert pending <= outcome.met, outcome.output
-    assert outcome.met >= TASK_SCENARIOS, outcome.output
-
-
-def test_the_gateway_conforms_to_the_older_generation(gateway: str, tmp_path: Path) -> None:
-    outcome = run(gateway, "2025-11-25", tmp_path)
-    # Subscribing is refused, since there is no stream yet that would bring the updates.
-    assert outcome.unmet == ["resources-subscribe", "resources-unsubscribe"], outcome.output
-    assert outcome.required == 30
+@pytest.mark.parametrize("revision", REQUIRED)
+def test_the_gateway_conforms(gateway: str, tmp_path: Path, revision: str) -> None:
+    check(revision, run(gateway, revision, tmp_path))

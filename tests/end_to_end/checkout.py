@@ -51,10 +51,10 @@ class Checkout:
         checkout.edit(lambda config: config["cluster"].update(embedded=cluster))
         return checkout
 
-    def edit(self, change: Callable[[dict[str, Any]], object]) -> None:
-        """Change the stack's settings, by their keys without the project's prefix."""
-        file = self.root / f"Pulumi.{STACK}.yaml"
-        content = yaml.safe_load(file.read_text())
+    def edit(self, change: Callable[[dict[str, Any]], object], stack: str = STACK) -> None:
+        """Change a stack's settings, by their keys without the project's prefix; a new one begins as dev."""
+        file = self.root / f"Pulumi.{stack}.yaml"
+        content = yaml.safe_load((file if file.exists() else self.root / f"Pulumi.{STACK}.yaml").read_text())
         prefix = "mcp-platform:"
         config = {key.removeprefix(prefix): value for key, value in content["config"].items()}
         change(config)

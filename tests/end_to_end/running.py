@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from infra.cluster import Cluster
@@ -12,14 +14,15 @@ from tests.end_to_end.checkout import STACK, Checkout
 
 @dataclass(frozen=True)
 class Platform:
-    """A running stack dev, as a user and as the cluster's administrator."""
+    """A running stack, as a user and as the cluster's administrator."""
 
     checkout: Checkout
     cluster: Cluster
+    stack: str = STACK
 
     @property
     def namespace(self) -> str:
-        return namespace(STACK)
+        return namespace(self.stack)
 
     @property
     def url(self) -> str:
@@ -37,4 +40,17 @@ class Platform:
         return sorted(pod["metadata"]["name"] for pod in items if "deletionTimestamp" not in pod["metadata"])
 
     def token(self, *words: str) -> str:
-        return self.checkout.must("token", "--subject", "tester", *words).out.strip()
+        return self.checkout.must("token", "--stack", self.stack, "--subject", "tester", *words).out.strip()
+
+
+@contextmanager
+def brought_up(checkout: Checkout, stack: str) -> Generator[Platform]:
+    """A stack that runs within the block, and of which nothing is left behind it."""
+    platform = Platform(checkout, Cluster.named(checkout.cluster), stack)
+    checkout.must("up", "--stack", stack, "--yes", timeout=3000)
+    try:
+        yield platform
+    finally:
+        checkout.must("down", "--stack", stack, "--yes", "--allow-data-loss")
+    namespaces = platform.kubectl.must("get", "namespaces", "--output", "name").split()
+    assert f"namespace/{platform.namespace}" not in namespaces
