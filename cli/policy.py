@@ -71,10 +71,12 @@ def check(
 def _check(files: list[str], rules: list[Rule], options: Options) -> Report:
     loaded = load(files)
     known = frozenset[str]().union(*(rule.kinds for rule in RULES.values()))
+    asked = [rule for rule in rules if not rule.program]
     return Report(
-        results=evaluate(Stack(tuple(loaded.objects)), rules, options),
+        results=evaluate(Stack(tuple(loaded.objects)), asked, options),
         sources=loaded.objects,
-        rules=len(rules),
+        rules=len(asked),
+        unasked=len(rules) - len(asked),
         unchecked=Counter(item.kind for item in loaded.objects if item.kind not in known),
         skipped=loaded.skipped,
     )

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from cli.policy_files import Source
 from policies.evaluate import Result, Status
-from policies.objects import KubernetesObject
+from policies.objects import KubernetesObject, Subject
 from policies.rule import Enforcement, Rule, Severity
 
 _SARIF_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -33,6 +33,7 @@ class Report:
         results: What the rules said, in their order.
         sources: Each object and where it was read.
         rules: How many rules were asked.
+        unasked: How many rules are about what a program declares, which files don't show.
         unchecked: How many objects there are of each kind that no rule is about.
         skipped: Files that hold no Kubernetes objects.
     """
@@ -40,6 +41,7 @@ class Report:
     results: Sequence[Result]
     sources: Mapping[KubernetesObject, Source]
     rules: int
+    unasked: int
     unchecked: Mapping[str, int]
     skipped: Sequence[str]
 
@@ -48,13 +50,22 @@ class Report:
         """How many results stop a deployment."""
         return sum(result.blocks for result in self.results)
 
+    def _file(self, result: Result) -> str:
+        source = self._source(result)
+        return source.file if source else ""
+
     def _line(self, result: Result) -> int:
-        return self.sources[result.subject].line(result.finding.path) if result.subject else 1
+        source = self._source(result)
+        return source.line(result.finding.path) if source else 1
+
+    def _source(self, result: Result) -> Source | None:
+        """Where the object was read; None for what a rule says of the whole stack."""
+        return self.sources[result.subject] if isinstance(result.subject, KubernetesObject) else None
 
     def print(self, console: Console) -> None:
         """For people: by object, then what was counted."""
-        order = {subject: number for number, subject in enumerate(self.sources)}
-        by_object = sorted(self.results, key=lambda result: order[result.subject] if result.subject else -1)
+        order: dict[Subject | None, int] = {item: number for number, item in enumerate(self.sources)}
+        by_object = sorted(self.results, key=lambda result: order.get(result.subject, -1))
         for subject, results in groupby(by_object, key=lambda result: result.subject):
             title = f"{subject.label}  {subject.origin}" if subject else "the stack"
             console.print(Text(title, style="bold"))
@@ -77,6 +88,10 @@ class Report:
         text = f"{self.rules} rules, {len(self.sources)} objects: " + ", ".join(
             f"{number} {name}" for name, number in counts.items()
         )
+        if self.unasked:
+            text += (
+                f"\nnot asked: {self.unasked} rules about the program and its cloud; `mcpctl preview` does"
+            )
         if self.unchecked:
             kinds = ", ".join(f"{kind} ({number})" for kind, number in self.unchecked.items())
             text += f"\nonly the rules about every kind know: {kinds}"
@@ -97,6 +112,7 @@ class Report:
         return {
             **self._counts(),
             "rules": self.rules,
+            "unasked": self.unasked,
             "objects": len(self.sources),
             "unchecked": dict(self.unchecked),
             "skipped": list(self.skipped),
@@ -108,7 +124,7 @@ class Report:
                     "enforcement": result.enforcement.value,
                     "status": result.status.value,
                     "object": result.subject.label if result.subject else "",
-                    "file": self.sources[result.subject].file if result.subject else "",
+                    "file": self._file(result),
                     "line": self._line(result),
                     "path": result.path,
                     "message": result.finding.message,
@@ -141,9 +157,7 @@ class Report:
     def _sarif_result(self, result: Result) -> dict[str, Any]:
         subject = f"{result.subject.label}: " if result.subject else ""
         location = {
-            "artifactLocation": {"uri": self.sources[result.subject].file}
-            if result.subject
-            else {"uri": "."},
+            "artifactLocation": {"uri": self._file(result) or "."},
             "region": {"startLine": self._line(result)},
         }
         suppressions = (
@@ -167,6 +181,7 @@ def rule_facts(rule: Rule) -> dict[str, Any]:
         "severity": rule.severity.value,
         "enforcement": {name: level.value for name, level in rule.enforcement.items()},
         "scope": "stack" if rule.check_stack else "object",
+        "program": rule.program,
         "kinds": sorted(rule.kinds),
         "references": list(rule.references),
         "remediation": rule.remediation,

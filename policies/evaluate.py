@@ -8,7 +8,8 @@ from enum import Enum
 
 from policies.exemptions import Exemption, exemptions_of
 from policies.node import MalformedError, json_path
-from policies.objects import KubernetesObject, Stack
+from policies.objects import KubernetesObject, Stack, Subject
+from policies.program import Resource
 from policies.rule import Enforcement, Finding, Findings, Options, Rule, Verdict, malformed
 
 
@@ -25,12 +26,12 @@ class Result:
     """A finding in its place.
 
     Attributes:
-        subject: The object; None where a whole-stack rule speaks of the stack.
+        subject: The object or resource; None where a whole-stack rule speaks of the stack.
         exemption: What excuses it, when the status is exempt.
     """
 
     rule: Rule
-    subject: KubernetesObject | None
+    subject: Subject | None
     finding: Finding
     status: Status
     enforcement: Enforcement
@@ -64,6 +65,14 @@ def check_object(rule: Rule, subject: KubernetesObject, options: Options) -> Ite
         yield _result(rule, finding, subject, options)
 
 
+def check_resource(rule: Rule, subject: Resource, options: Options) -> Iterator[Result]:
+    """What one rule says about one resource of a program; nothing for another type or sort of rule."""
+    if rule.check_resource is None or (rule.kinds and subject.type not in rule.kinds):
+        return
+    for finding in _guarded(rule.check_resource(subject, options)):
+        yield _result(rule, finding, subject, options)
+
+
 def check_stack(rule: Rule, stack: Stack, options: Options) -> Iterator[Result]:
     """What one whole-stack rule says about a stack; nothing for a rule about single objects."""
     if rule.check_stack is None:
@@ -80,6 +89,8 @@ def evaluate(stack: Stack, rules: Iterable[Rule], options: Options) -> list[Resu
             continue
         for subject in stack.objects:
             results.extend(check_object(rule, subject, options))
+        for resource in stack.resources:
+            results.extend(check_resource(rule, resource, options))
         results.extend(check_stack(rule, stack, options))
     return results
 
@@ -92,11 +103,11 @@ def _guarded(findings: Iterable[Finding]) -> Findings:
         yield malformed(error)
 
 
-def _result(rule: Rule, finding: Finding, subject: KubernetesObject | None, options: Options) -> Result:
+def _result(rule: Rule, finding: Finding, subject: Subject | None, options: Options) -> Result:
     enforcement = rule.in_environment(options.environment)
     if finding.verdict is Verdict.UNVERIFIABLE:
         return Result(rule, subject, finding, Status.UNVERIFIABLE, enforcement)
-    if subject is not None:
+    if isinstance(subject, KubernetesObject):  # nothing else has annotations
         for exemption in exemptions_of(subject):
             if exemption.covers(rule.id, options.today):
                 return Result(rule, subject, finding, Status.EXEMPT, enforcement, exemption)

@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from typing import Required, TypedDict, Unpack
 
 from policies.objects import POD_KINDS, KubernetesObject
-from policies.rule import Enforcement, Findings, ObjectCheck, Options, PodCheck, Rule, Severity, StackCheck
+from policies.rule import (
+    Enforcement,
+    Findings,
+    ObjectCheck,
+    Options,
+    PodCheck,
+    ResourceCheck,
+    Rule,
+    Severity,
+    StackCheck,
+)
 
 
 class Facts(TypedDict, total=False):
@@ -26,10 +36,15 @@ class Facts(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Rules about one subject. The decorators add to `rules` and return the function as it was."""
+    """Rules about one subject. The decorators add to `rules` and return the function as it was.
+
+    Attributes:
+        together: Which of the pack's few whole-stack policies has the family's whole-stack rules.
+    """
 
     name: str
     title: str
+    together: str = "workloads"
     rules: list[Rule] = field(default_factory=list[Rule])
 
     def pod(
@@ -69,6 +84,28 @@ class Family:
 
         return declare
 
+    def resource(
+        self, id_: str, title: str, severity: Severity, *types: str, **facts: Unpack[Facts]
+    ) -> Callable[[ResourceCheck], ResourceCheck]:
+        """Declare a rule about resources of `types` (`aws:s3/bucket:Bucket`); of all when none is named."""
+
+        def declare(check: ResourceCheck) -> ResourceCheck:
+            self._add(id_, title, severity, facts, kinds=frozenset(types), program=True, check_resource=check)
+            return check
+
+        return declare
+
+    def program(
+        self, id_: str, title: str, severity: Severity, *types: str, **facts: Unpack[Facts]
+    ) -> Callable[[StackCheck], StackCheck]:
+        """Declare a rule about all of a program's resources together, those of `types` above all."""
+
+        def declare(check: StackCheck) -> StackCheck:
+            self._add(id_, title, severity, facts, kinds=frozenset(types), program=True, check_stack=check)
+            return check
+
+        return declare
+
     def _add(
         self,
         id_: str,
@@ -77,7 +114,9 @@ class Family:
         facts: Facts,
         *,
         kinds: frozenset[str] = frozenset(),
+        program: bool = False,
         check_object: ObjectCheck | None = None,
+        check_resource: ResourceCheck | None = None,
         check_stack: StackCheck | None = None,
     ) -> None:
         self.rules.append(
@@ -94,7 +133,9 @@ class Family:
                 },
                 kinds=kinds,
                 settings=facts.get("settings", ()),
+                program=program,
                 check_object=check_object,
+                check_resource=check_resource,
                 check_stack=check_stack,
             )
         )

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from policies.node import UNKNOWN, MalformedError, Node, Unknown
+from policies.program import Resource
 
 _TEMPLATES: Final[Mapping[str, str]] = {
     "Pod": "",
@@ -150,10 +151,12 @@ class Stack:
 
     Attributes:
         built_images: References of the images that the stack builds; None where nothing says so (plain YAML).
+        resources: All that the program declares, `objects` included; empty for plain YAML.
     """
 
     objects: tuple[KubernetesObject, ...]
     built_images: frozenset[str] | None = None
+    resources: tuple[Resource, ...] = ()
     _by_kind: dict[str, list[KubernetesObject]] = field(default_factory=dict[str, list[KubernetesObject]])
 
     def __post_init__(self) -> None:
@@ -164,6 +167,10 @@ class Stack:
         """The objects of these kinds."""
         return [item for kind in kinds for item in self._by_kind.get(kind, [])]
 
+    def of_type(self, *types: str) -> list[Resource]:
+        """The program's resources of these types (`aws:s3/bucket:Bucket`)."""
+        return [item for item in self.resources if item.type in types]
+
     @cached_property
     def pods(self) -> tuple[Pod, ...]:
         """Every pod and pod template."""
@@ -172,6 +179,10 @@ class Stack:
     def pods_in(self, namespace: Name) -> Iterable[Pod]:
         """The pods that are, or may be, in the namespace."""
         return (pod for pod in self.pods if same_name(pod.owner.namespace, namespace) is not False)
+
+
+Subject = KubernetesObject | Resource
+"""What a finding can be about."""
 
 
 def same_name(left: Name, right: Name) -> bool | None:

@@ -1,8 +1,9 @@
 """The rules as Pulumi policies: a thin layer, all judgement is in `policies.rules`.
 
 Every rule about single objects is a resource policy under its own id. The SDK deserialises the whole stack
-anew for each stack policy, so those rules are grouped: one policy for the mandatory ones of each family, one
-for all that only advise. What no rule can enforce is said aloud by policies of its own: unknowns, exemptions.
+anew for each stack policy, so those rules are grouped: one policy for the mandatory ones of a few families
+together, one for all that only advise. What no rule can enforce is said aloud by policies of its own:
+unknowns, exemptions.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from pulumi_policy import (
 )
 from pulumi_policy import Severity as SdkSeverity
 
-from policies.evaluate import Result, Status, check_object, check_stack
+from policies.evaluate import Result, Status, check_object, check_resource, check_stack
 from policies.objects import Stack
-from policies.pulumi_values import built_images, kubernetes_object
+from policies.pulumi_values import built_images, declared_resource, kind_of, kubernetes_object
 from policies.registry import FAMILIES, RULES
 from policies.rule import Enforcement, Options, Rule, Severity
 
@@ -34,16 +35,24 @@ _STRINGS: Final = {"type": "array", "items": {"type": "string"}}
 _COUNT: Final = {"type": "integer", "minimum": 0}
 _SETTINGS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
     "allowed_registries": ("allowedRegistries", _STRINGS),
+    "backup_days": ("backupDays", _COUNT),
     "drain_seconds": ("drainSeconds", _COUNT),
     "exposed_services": ("exposedServices", _STRINGS),
     "minimum_replicas": ("minimumReplicas", _COUNT),
 }
 """Field of `Options` → its name and JSON schema in the pack's configuration."""
 
+TOGETHER: Final[Mapping[str, str]] = {
+    "workloads": "Workloads: what only the whole stack shows",
+    "network": "Network policies and Services: what only the whole stack shows",
+    "cloud": "The cloud's resources: what only the whole stack shows",
+}
+"""The whole-stack policies for what is mandatory: name of a group of families → title."""
+
 
 def policies(environment: str) -> list[Policy]:
     """The pack's policies with the enforcement of "dev" or "prod"."""
-    rules = [rule for rule in RULES.values() if rule.check_object]
+    rules = [rule for rule in RULES.values() if not rule.check_stack]
     enabled = [rule for rule in rules if rule.in_environment(environment) is not Enforcement.DISABLED]
     return [
         *(_resource_policy(rule, environment) for rule in rules),
@@ -108,26 +117,29 @@ def _notices(name: str, title: str, rules: list[Rule], status: Status) -> Resour
 
 
 def _results_of(args: ResourceValidationArgs, rules: list[Rule], options: Options) -> Iterator[Result]:
+    kind = kind_of(args.resource_type)
+    about = [rule for rule in rules if not rule.kinds or rule.kinds & {kind, args.resource_type}]
+    if not about:
+        return
     subject = kubernetes_object(args.resource_type, args.props, args.urn, args.name)
-    if subject is not None:
-        for rule in rules:
+    resource = declared_resource(args)
+    for rule in about:
+        if subject is not None:
             yield from check_object(rule, subject, options)
+        yield from check_resource(rule, resource, options)
 
 
 def _stack_policies(environment: str) -> Iterator[StackValidationPolicy]:
-    enabled: list[Rule] = []
-    for family in FAMILIES:
-        rules = [rule for rule in family.rules if rule.check_stack]
-        mandatory = [rule for rule in rules if rule.in_environment(environment) is Enforcement.MANDATORY]
-        enabled += [rule for rule in rules if rule.in_environment(environment) is not Enforcement.DISABLED]
-        if mandatory:
-            yield _stack_policy(
-                f"{family.name}-of-stack",
-                f"{family.title}: what only the whole stack shows",
-                mandatory,
-                environment,
-                EnforcementLevel.MANDATORY,
-            )
+    rules = [rule for family in FAMILIES for rule in family.rules if rule.check_stack]
+    for together, title in TOGETHER.items():
+        names = {family.name for family in FAMILIES if family.together == together}
+        mandatory = [
+            rule
+            for rule in rules
+            if rule.family in names and rule.in_environment(environment) is Enforcement.MANDATORY
+        ]
+        yield _stack_policy(f"{together}-of-stack", title, mandatory, environment, EnforcementLevel.MANDATORY)
+    enabled = [rule for rule in rules if rule.in_environment(environment) is not Enforcement.DISABLED]
     yield _stack_policy(
         "stack-advice",
         "What the whole stack shows, but no policy enforces",
@@ -168,6 +180,7 @@ def _stack(args: StackValidationArgs) -> Stack:
     return Stack(
         tuple(item for item in objects if item is not None),
         built_images=built_images((item.resource_type, item.props) for item in args.resources),
+        resources=tuple(map(declared_resource, args.resources)),
     )
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, cast
 
-from pulumi_policy import policy, proxy
+from pulumi_policy import PolicyResource, ResourceValidationArgs, policy, proxy
 from pulumi_policy.deserialize import deserialize_properties
 from pulumi_policy.secret import Secret as SdkSecret
 
-from policies.node import UNKNOWN, Secret
+from policies.node import UNKNOWN, Node, Secret
 from policies.objects import KubernetesObject
+from policies.program import STACK_TYPE, Resource
 
 _UNKNOWNS: Final = frozenset(
     {
@@ -70,12 +72,51 @@ def kubernetes_object(type_: str, props: Any, urn: str, name: str) -> Kubernetes
         urn: Becomes the object's origin.
         name: Pulumi's name of it, where the object leaves its own to Pulumi.
     """
+    declared = _declared(type_)
+    return KubernetesObject(declared | plain(props), origin=urn, declared_name=name) if declared else None
+
+
+def kind_of(type_: str) -> str:
+    """A type token's Kubernetes kind (`Deployment.apps`), or the token itself where it is no object."""
+    declared = _declared(type_)
+    return KubernetesObject(declared).kind if declared else type_
+
+
+def _declared(type_: str) -> dict[str, str]:
+    """What a manifest of this type token begins with; empty for what is no Kubernetes object."""
     package, _, rest = type_.partition(":")
     version, _, kind = rest.partition(":")
     if package != "kubernetes" or not kind or version.partition("/")[0] in _NOT_OBJECTS:
-        return None
-    declared = {"apiVersion": version.removeprefix("core/"), "kind": kind}
-    return KubernetesObject(declared | plain(props), origin=urn, declared_name=name)
+        return {}
+    return {"apiVersion": version.removeprefix("core/"), "kind": kind}
+
+
+def declared_resource(args: ResourceValidationArgs | PolicyResource) -> Resource:
+    """A resource with what the engine knows about it; dependencies only where the whole stack is shown."""
+    resource = Resource(
+        type=args.resource_type,
+        name=args.name,
+        urn=args.urn,
+        node=Node(plain(args.props)),
+        protect=args.opts.protect,
+        provider=args.provider.name if args.provider else "",
+        parent=_parent(args.opts.parent or ""),
+    )
+    if not isinstance(args, PolicyResource):
+        return resource
+    return replace(
+        resource,
+        parent=_parent(args.parent.urn) if args.parent else resource.parent,
+        dependencies=frozenset(item.urn for item in args.dependencies),
+        property_dependencies={
+            name: frozenset(item.urn for item in items) for name, items in args.property_dependencies.items()
+        },
+    )
+
+
+def _parent(urn: str) -> str:
+    """A parent's URN; "" for the stack itself."""
+    return "" if f"::{STACK_TYPE}::" in urn else urn
 
 
 def built_images(resources: Iterable[tuple[str, Any]]) -> frozenset[str]:

@@ -9,6 +9,9 @@ from policies.family import Family
 from policies.rule import Rule
 from policies.rules import (
     availability,
+    aws_access,
+    aws_data,
+    aws_storage,
     exemption,
     hardening,
     health,
@@ -36,6 +39,9 @@ FAMILIES: Final[tuple[Family, ...]] = (
     rbac.FAMILY,
     namespace.FAMILY,
     labels.FAMILY,
+    aws_storage.FAMILY,
+    aws_access.FAMILY,
+    aws_data.FAMILY,
     exemption.FAMILY,
 )
 

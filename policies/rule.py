@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from enum import Enum
 from typing import Any, Final
 
 from policies.node import MalformedError, Node, Path
-from policies.objects import KubernetesObject, Pod, Stack
+from policies.objects import KubernetesObject, Pod, Stack, Subject
+from policies.program import Resource
 
 LATEST_KUBERNETES: Final = (1, 36)
 """The newest Kubernetes whose Pod Security Standards the rules know."""
@@ -57,6 +58,7 @@ class Options:
         allowed_registries: Patterns (`*` matches anything) of image names without tag and digest.
         drain_seconds: How long a service finishes what is in flight after SIGTERM.
         minimum_replicas: Of a stateless service in prod.
+        backup_days: How far back a managed database can be restored.
         exposed_services: Values of `app.kubernetes.io/name` whose Services may be reached from outside.
         today: For the expiry of exemptions.
     """
@@ -66,6 +68,7 @@ class Options:
     allowed_registries: tuple[str, ...] = REGISTRIES
     drain_seconds: int = 20
     minimum_replicas: int = 2
+    backup_days: int = 7
     exposed_services: tuple[str, ...] = ("gateway",)
     today: date = field(default_factory=lambda: datetime.now(UTC).date())
 
@@ -90,21 +93,23 @@ class Finding:
     path: Path
     message: str
     verdict: Verdict = Verdict.FAIL
-    subject: KubernetesObject | None = None
+    subject: Subject | None = None
 
 
 Findings = Iterator[Finding]
 ObjectCheck = Callable[[KubernetesObject, Options], Iterable[Finding]]
+ResourceCheck = Callable[[Resource, Options], Iterable[Finding]]
 PodCheck = Callable[[Pod, Options], Iterable[Finding]]
 StackCheck = Callable[[Stack, Options], Iterable[Finding]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
-    """One rule: exactly one of `check_object` and `check_stack` is set.
+    """One rule: exactly one of `check_object`, `check_resource` and `check_stack` is set.
 
     Attributes:
-        kinds: Kinds the rule looks at (`Deployment.apps`); empty for every kind.
+        kinds: Kinds the rule looks at (`Deployment.apps`), or types (`aws:s3/bucket:Bucket`); empty for all.
+        program: It looks at what a program declares, which plain manifests don't show.
         settings: Names of the `Options` fields that a user may set for this rule.
     """
 
@@ -117,7 +122,9 @@ class Rule:
     enforcement: Mapping[str, Enforcement]
     kinds: frozenset[str] = frozenset()
     settings: tuple[str, ...] = ()
+    program: bool = False
     check_object: ObjectCheck | None = None
+    check_resource: ResourceCheck | None = None
     check_stack: StackCheck | None = None
 
     def in_environment(self, environment: str) -> Enforcement:
@@ -125,7 +132,7 @@ class Rule:
         return self.enforcement[environment]
 
 
-def fail(node: Node, message: str, subject: KubernetesObject | None = None) -> Finding:
+def fail(node: Node, message: str, subject: Subject | None = None) -> Finding:
     """A field that fails, or is unverifiable when its value is unknown."""
     verdict = Verdict.UNVERIFIABLE if node.unknown else Verdict.FAIL
     return Finding(node.path, message, verdict, subject)
@@ -144,13 +151,19 @@ def require(node: Node, right: Callable[[Any], bool], message: str) -> Findings:
 
 
 def require_any(
-    answers: Iterable[bool | None], node: Node, message: str, subject: KubernetesObject | None = None
+    answers: Iterable[bool | None], node: Node, message: str, subject: Subject | None = None
 ) -> Findings:
     """Something must hold for one of many: passes with one True, else is unverifiable with one None."""
     answers = list(answers)
     if True not in answers:
         verdict = Verdict.UNVERIFIABLE if None in answers else Verdict.FAIL
         yield Finding(node.path, message, verdict, subject)
+
+
+def about(subject: Subject, findings: Iterable[Finding]) -> Findings:
+    """The findings of a whole-stack rule, with the one that they are about."""
+    for finding in findings:
+        yield replace(finding, subject=subject)
 
 
 def none_of(allowed: Collection[str]) -> Callable[[Any], bool]:

@@ -12,7 +12,7 @@ from policies.node import UNKNOWN, Node
 from policies.objects import POD_KINDS, KubernetesObject, Pod, Stack, same_name
 from policies.rule import Enforcement, Findings, Options, Severity, fail, forbid, require_any
 
-FAMILY: Final = Family("network", "Network policies and Services")
+FAMILY: Final = Family("network", "Network policies and Services", together="network")
 
 _POLICY: Final = "NetworkPolicy.networking.k8s.io"
 _DIRECTIONS: Final = {"Ingress": ("ingress", "from"), "Egress": ("egress", "to")}

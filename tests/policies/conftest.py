@@ -1,4 +1,5 @@
-"""Fixtures as data: a stack that keeps every rule (`stack.yaml`), and cases that change it in one place.
+"""Fixtures as data: a stack that keeps every rule (`stack.yaml`, and for rules about what only a program
+shows `program.yaml`), and cases that change it in one place.
 
 A file in `cases/` maps a rule's id to its cases. A case changes one object and says what the rule then finds:
 
@@ -8,8 +9,8 @@ A file in `cases/` maps a rule's id to its cases. A case changes one object and 
       fail: ["pod.initContainers[0].securityContext.privileged"]
 
 `pod` stands for the object's pod spec; `drop` removes fields; `add` and `remove` whole objects of the stack;
-`options` sets the rule's options. `fail` and `unverifiable` list the paths of all findings; without both, the
-rule passes.
+`options` sets the rule's options. `resource` names one of the program's instead of `at`; `add_resources` adds
+some. `fail` and `unverifiable` list the paths of all findings; without both, the rule passes.
 `!unknown` is a value that only the deployment knows, `!secret X` one that the program marked secret.
 """
 
@@ -29,8 +30,9 @@ import pytest
 import yaml
 
 from policies.evaluate import Status, evaluate
-from policies.node import UNKNOWN, Secret
+from policies.node import UNKNOWN, Node, Secret
 from policies.objects import KubernetesObject, Stack
+from policies.program import Resource
 from policies.registry import RULES
 from policies.rule import Options, Rule
 
@@ -79,25 +81,55 @@ class Case:
         }
 
     def stack(self) -> Stack:
-        objects = copy.deepcopy(GOOD_OBJECTS)
+        objects, program = copy.deepcopy(GOOD_OBJECTS), copy.deepcopy(GOOD_PROGRAM)
         for reference in self.content.get("remove", []):
-            objects.remove(_find(objects, reference))
+            if "/" in reference:
+                objects.remove(_find(objects, reference))
+            else:
+                del program[reference]
         objects += copy.deepcopy(self.content.get("add", []))
+        program |= {item["id"]: item for item in copy.deepcopy(self.content.get("add_resources", []))}
+        if "resource" in self.content:
+            self._change(program[self.content["resource"]], "")
         if "at" in self.content:
             target = _find(objects, self.content["at"])
-            for path, value in self.content.get("set", {}).items():
-                _put(target, _expand(target["kind"], path), copy.deepcopy(value))
-            for path in self.content.get("drop", []):
-                _drop(target, _expand(target["kind"], path))
+            self._change(target, target["kind"])
         built = self.content.get("built_images")
         return Stack(
             tuple(KubernetesObject(item, origin=f"urn:{item['kind']}") for item in objects),
             built_images=None if built is None else frozenset(built),
+            resources=resources_of(program),
         )
+
+    def _change(self, target: dict[str, Any], kind: str) -> None:
+        for path, value in self.content.get("set", {}).items():
+            _put(target, _expand(kind, path), copy.deepcopy(value))
+        for path in self.content.get("drop", []):
+            _drop(target, _expand(kind, path))
 
 
 def load(path: Path) -> Any:
     return yaml.load(path.read_text(), _Loader)  # noqa: S506 - a SafeLoader with two constructors of ours
+
+
+def resources_of(program: dict[str, dict[str, Any]]) -> tuple[Resource, ...]:
+    def urns(ids: list[str]) -> frozenset[str]:
+        return frozenset(f"urn:{id_}" for id_ in ids)
+
+    return tuple(
+        Resource(
+            type=item["type"],
+            name=item["name"],
+            urn=f"urn:{id_}",
+            node=Node(item["properties"]),
+            protect=item.get("protect", False),
+            provider=item.get("provider", ""),
+            parent=f"urn:{item['parent']}" if "parent" in item else "",
+            dependencies=urns(item.get("after", [])),
+            property_dependencies={name: urns(ids) for name, ids in item.get("from", {}).items()},
+        )
+        for id_, item in program.items()
+    )
 
 
 def load_cases() -> list[Case]:
@@ -160,6 +192,7 @@ GOOD_OBJECTS: list[dict[str, Any]] = [
     json.loads(json.dumps(item))  # YAML's aliases are one object; a case must change one place only
     for item in load(HERE / "stack.yaml")["items"]
 ]
+GOOD_PROGRAM: dict[str, dict[str, Any]] = {item["id"]: item for item in load(HERE / "program.yaml")}
 CASES = load_cases()
 
 
@@ -180,3 +213,9 @@ def cases() -> list[Case]:
 def good_objects() -> list[dict[str, Any]]:
     """The objects of `stack.yaml`."""
     return GOOD_OBJECTS
+
+
+@pytest.fixture(scope="session")
+def good_program() -> tuple[Resource, ...]:
+    """The resources of `program.yaml`."""
+    return resources_of(GOOD_PROGRAM)

@@ -11,6 +11,7 @@ import pytest
 
 from policies.evaluate import Status, evaluate
 from policies.objects import KubernetesObject, Stack
+from policies.program import Resource
 from policies.registry import RULES
 from policies.rule import Finding, Options, Rule
 
@@ -30,10 +31,15 @@ def test_every_rule_has_a_case_that_fails_one_that_passes_and_an_edge(rule: Rule
     "findings", [[], [Finding(("mutant",), "always fails")]], ids=["switched off", "always failing"]
 )
 def test_a_broken_rule_fails_a_case(rule: Rule, cases: list[Any], findings: list[Finding]) -> None:
-    def broken(_subject: KubernetesObject | Stack, _options: Options) -> list[Finding]:
+    def broken(_subject: KubernetesObject | Resource | Stack, _options: Options) -> list[Finding]:
         return findings
 
-    mutant = replace(rule, check_stack=broken) if rule.check_stack else replace(rule, check_object=broken)
+    if rule.check_stack:
+        mutant = replace(rule, check_stack=broken)
+    elif rule.check_resource:
+        mutant = replace(rule, check_resource=broken)
+    else:
+        mutant = replace(rule, check_object=broken)
     quiet = [case for case in cases if case.rule == rule.id and not case.expected[Status.FAIL]]
     loud = [case for case in cases if case.rule == rule.id and case.expected[Status.FAIL]]
     assert all(case.found_by(mutant) != case.expected for case in (quiet if findings else loud))
@@ -44,8 +50,10 @@ def test_every_case_is_about_a_rule(cases: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
-def test_the_good_stack_keeps_every_rule(good_objects: list[dict[str, Any]], environment: str) -> None:
-    stack = Stack(tuple(KubernetesObject(item) for item in good_objects))
+def test_the_good_stack_keeps_every_rule(
+    good_objects: list[dict[str, Any]], good_program: tuple[Resource, ...], environment: str
+) -> None:
+    stack = Stack(tuple(KubernetesObject(item) for item in good_objects), resources=good_program)
     results = evaluate(stack, RULES.values(), Options(environment=environment))
     assert [(result.rule.id, result.path) for result in results] == []
 
