@@ -18,6 +18,7 @@ from infra.components.namespace import Namespace, NamespaceArgs
 from infra.components.network import Network, NetworkArgs
 from infra.components.postgres import Postgres, PostgresArgs
 from infra.components.redis import Redis, RedisArgs
+from infra.labels import Component
 from infra.naming import Stack
 from infra.settings import Settings
 from infra.settings.groups import ExternalPostgres, ExternalRedis, Store
@@ -96,6 +97,7 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
         ),
         inside,
     )
+    _monitoring(stack, settings, inside)
     return {
         "namespace": stack.namespace,
         "context": settings.cluster.context_name,
@@ -166,6 +168,22 @@ def _custom_image(
     dockerfile = build.dockerfile or f"{build.context}/Dockerfile"
     args = ImageArgs(settings=settings.images, dockerfile=dockerfile, context=build.context)
     return Image(image, args, _after(image, pushed_to)).ref
+
+
+def _monitoring(stack: Stack, settings: Settings, opts: pulumi.ResourceOptions) -> None:
+    """What Prometheus and Grafana read; a store that somebody else runs is theirs to watch."""
+    if settings.monitoring is None:
+        return
+    from infra.components.monitoring import Monitoring, MonitoringArgs  # noqa: PLC0415 - loads Grafana's library
+
+    services: dict[str, Component] = {naming.GATEWAY: "gateway"}
+    services |= dict.fromkeys(settings.servers, "server")
+    if isinstance(settings.redis, Store):
+        services[naming.REDIS] = "cache"
+    if isinstance(settings.postgres, Store):
+        services[naming.POSTGRES] = "database"
+    args = MonitoringArgs(stack=stack, settings=settings.monitoring, services=services)
+    Monitoring("monitoring", args, opts)
 
 
 def _service_image(package: str, settings: Settings, pushed_to: PushedTo) -> pulumi.Output[str]:

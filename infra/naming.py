@@ -22,6 +22,8 @@ GATEWAY_DATABASE: Final = "gateway-database"
 TOKEN_ISSUER: Final = "token-issuer"  # noqa: S105 - an object's name, not a token
 ISSUER_KEYS: Final = "gateway-issuer-keys"
 STATE_KEYS: Final = "gateway-state-keys"
+ALERTS: Final = "alerts"
+OBJECTIVES: Final = "objectives"
 
 RESERVED: Final = frozenset(
     {
@@ -86,6 +88,11 @@ def namespace(stack: str) -> str:
 def embedded_context(cluster: str) -> str:
     """Kubeconfig context of an embedded cluster."""
     return f"mcp-{cluster}"
+
+
+def dashboard(name: str) -> str:
+    """ConfigMap of a Grafana dashboard."""
+    return f"dashboard-{name}"
 
 
 def dev_issuer(stack: str) -> str:

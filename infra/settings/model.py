@@ -22,6 +22,7 @@ from infra.settings.groups import (
     Tracing,
     takes_local_images,
 )
+from infra.settings.monitoring import Monitoring
 from infra.settings.servers import AnyServer
 from infra.settings.workloads import Gateway
 
@@ -40,6 +41,8 @@ class Settings(Group):
     network: Network
     tracing: Tracing | None = None
     """No traces are recorded when left out."""
+    monitoring: Monitoring | None = None
+    """Nothing is declared for Prometheus and Grafana when left out; metrics are there all the same."""
     quota: Quota = Quota()
     aws: Aws | None = None
     """The account around an EKS cluster; other clusters have none."""

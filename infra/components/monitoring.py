@@ -1,0 +1,105 @@
+"""What is scraped, when somebody is called, and what is shown: for the Prometheus operator and Grafana."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+from pulumi_kubernetes.core import v1
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from infra.labels import NAME, Component, labels, selector
+from infra.monitoring.alerts import Alerts
+from infra.monitoring.dashboards import build_dashboards
+from infra.monitoring.objectives import build_groups
+from infra.monitoring.resources import (
+    Endpoint,
+    LabelSelector,
+    PrometheusRule,
+    PrometheusRuleSpec,
+    ServiceMonitor,
+    ServiceMonitorSpec,
+)
+from infra.naming import ALERTS, OBJECTIVES, PROJECT, Stack, dashboard
+from infra.settings.monitoring import Monitoring as MonitoringSettings
+from services.kit.conventions import METRICS_PATH, OPS_PORT_NAME
+
+DASHBOARD_LABEL: Final = {"grafana_dashboard": "1"}
+"""What the sidecar of Grafana's chart looks for, as it comes."""
+
+_TIMEOUT_SECONDS: Final = 10
+_MOST_SAMPLES: Final = 100_000
+"""Two thousand tools, the most that there can be in the labels, are 50,000."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MonitoringArgs:
+    """What is watched.
+
+    Attributes:
+        stack: The stack.
+        settings: How.
+        services: Every service that reports metrics, and what part it plays.
+    """
+
+    stack: Stack
+    settings: MonitoringSettings
+    services: Mapping[str, Component]
+
+
+def build_monitor(stack: Stack, name: str, interval_seconds: int) -> ServiceMonitorSpec:
+    """All pods of one service, at the kit's port and path. The Service itself need not have the port."""
+    return ServiceMonitorSpec(
+        job_label=NAME,
+        selector=LabelSelector(match_labels=selector(stack, name)),
+        endpoints=(
+            Endpoint(
+                target_port=OPS_PORT_NAME,
+                path=METRICS_PATH,
+                interval=f"{interval_seconds}s",
+                scrape_timeout=f"{_TIMEOUT_SECONDS}s",
+            ),
+        ),
+        sample_limit=_MOST_SAMPLES,
+    )
+
+
+def build_rules(args: MonitoringArgs) -> dict[str, PrometheusRuleSpec]:
+    """All rules, by the name of their object."""
+    alerts = Alerts(args.stack, args.settings, list(args.services))
+    return {
+        ALERTS: PrometheusRuleSpec(groups=alerts.groups()),
+        OBJECTIVES: PrometheusRuleSpec(groups=build_groups(args.stack, args.settings)),
+    }
+
+
+class Monitoring(pulumi.ComponentResource):
+    """ServiceMonitors, PrometheusRules, and dashboards in ConfigMaps."""
+
+    def __init__(self, name: str, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("mcp:observability:Monitoring", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+
+        def metadata(
+            object_name: str, own: Mapping[str, str], annotations: Mapping[str, str] | None = None
+        ) -> ObjectMetaArgs:
+            return ObjectMetaArgs(
+                name=object_name, namespace=args.stack.namespace, labels=own, annotations=annotations
+            )
+
+        for service, component in sorted(args.services.items()):
+            own = {**args.settings.labels, **labels(args.stack, service, component)}
+            spec = build_monitor(args.stack, service, args.settings.interval_seconds)
+            ServiceMonitor(service, metadata(service, own), spec, child)
+        of_all = labels(args.stack, PROJECT, "platform")
+        for rules, groups in build_rules(args).items():
+            PrometheusRule(rules, metadata(rules, {**args.settings.labels, **of_all}), groups, child)
+        if args.settings.dashboards:
+            folder = {"grafana_folder": PROJECT}
+            for key, text in build_dashboards(args.stack, args.settings).items():
+                shown = metadata(dashboard(key), {**of_all, **DASHBOARD_LABEL}, folder)
+                file = {f"{args.stack.namespace}-{key}.json": text}
+                v1.ConfigMap(dashboard(key), metadata=shown, data=file, opts=child)
+        self.register_outputs({})

@@ -1,0 +1,1 @@
+"""What is measured of a stack, when somebody is called, and what is shown."""

@@ -1,0 +1,121 @@
+"""The Prometheus operator's custom resources, as far as they are used: `monitoring.coreos.com/v1`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+from pulumi_kubernetes.apiextensions import CustomResource
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from infra.custom_resources import to_data
+
+API_VERSION: Final = "monitoring.coreos.com/v1"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelSelector:
+    """Objects that have all of these labels."""
+
+    match_labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Endpoint:
+    """What is scraped of each pod behind a Service.
+
+    Attributes:
+        target_port: Name of the container's port; the Service need not have it.
+        path: Of the metrics.
+        interval: Between scrapes.
+        scrape_timeout: How long one may take.
+    """
+
+    target_port: str
+    path: str
+    interval: str
+    scrape_timeout: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceMonitorSpec:
+    """Which Services' pods are scraped, and how.
+
+    Attributes:
+        job_label: The Service's label whose value becomes the label `job`.
+        selector: The Services, in the monitor's own namespace.
+        endpoints: What is scraped.
+        sample_limit: A scrape with more samples fails: a runaway must not fill Prometheus.
+    """
+
+    job_label: str
+    selector: LabelSelector
+    endpoints: tuple[Endpoint, ...]
+    sample_limit: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """A recording rule (`record`) or an alerting one (`alert`).
+
+    Attributes:
+        expr: PromQL.
+        record: Name of the series that is made.
+        alert: Name of the alert.
+        for_: How long `expr` must hold until the alert fires.
+        labels: Beside those of the series.
+        annotations: What is told whoever is called; templates of Prometheus's.
+    """
+
+    expr: str
+    record: str | None = None
+    alert: str | None = None
+    for_: str | None = None
+    labels: Mapping[str, str] | None = None
+    annotations: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuleGroup:
+    """Rules that are evaluated one after the other.
+
+    Attributes:
+        name: Of its own in its object.
+        rules: In order.
+        interval: Between evaluations; Prometheus's own when left out.
+    """
+
+    name: str
+    rules: tuple[Rule, ...]
+    interval: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrometheusRuleSpec:
+    """Groups of rules."""
+
+    groups: tuple[RuleGroup, ...]
+
+
+class ServiceMonitor(CustomResource):
+    """Tells the operator's Prometheus what to scrape."""
+
+    def __init__(
+        self, name: str, metadata: ObjectMetaArgs, spec: ServiceMonitorSpec, opts: pulumi.ResourceOptions
+    ) -> None:
+        super().__init__(
+            name, API_VERSION, "ServiceMonitor", metadata=metadata, spec=to_data(spec), opts=opts
+        )
+
+
+class PrometheusRule(CustomResource):
+    """Tells the operator's Prometheus what to compute, and when to call somebody."""
+
+    def __init__(
+        self, name: str, metadata: ObjectMetaArgs, spec: PrometheusRuleSpec, opts: pulumi.ResourceOptions
+    ) -> None:
+        super().__init__(
+            name, API_VERSION, "PrometheusRule", metadata=metadata, spec=to_data(spec), opts=opts
+        )

@@ -1,0 +1,392 @@
+"""What each alert is tried with: series under which it fires, and some under which it must not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+GATEWAY = 'job="gateway",pod="gateway-1"'
+CALLS = f'mcp_tool_calls_total{{{GATEWAY},server="files",tool="read",status='
+ERRORS = f'mcp_tool_errors_total{{{GATEWAY},server="files",tool="read",error_type='
+TIMES = "mcp_tool_duration_seconds_"
+REQUESTS = f'mcp_gateway_requests_total{{{GATEWAY},method="tools/call",era="2026-07-28",status='
+POOL = f'{{{GATEWAY},server="files"}}'
+VALKEY = 'pod="redis-0",container="redis"'
+CLAIM = 'persistentvolumeclaim="data-postgres-0"'
+
+
+@dataclass(frozen=True)
+class Case:
+    """One trial of an alert.
+
+    Attributes:
+        alert: Its name.
+        what: In words.
+        at: When it is looked at.
+        series: Input, a minute apart; `namespace` is added to each.
+        says: Its summaries where it fires; none where it must not.
+        labels: Those of each, beside the rule's own.
+    """
+
+    alert: str
+    what: str
+    at: str
+    series: Mapping[str, str]
+    says: tuple[str, ...] = ()
+    labels: tuple[Mapping[str, str], ...] = field(default=())
+
+
+def fires(alert: str, what: str, at: str, series: Mapping[str, str], says: str, **labels: str) -> Case:
+    return Case(alert, what, at, series, (says,), (labels,))
+
+
+def quiet(alert: str, what: str, at: str, series: Mapping[str, str]) -> Case:
+    return Case(alert, what, at, series)
+
+
+ALL_UP = {f'up{{job="{job}",pod="{job}-1"}}': "1x30" for job in ("gateway", "files", "redis", "postgres")}
+SERVICES = (
+    fires(
+        "McpServiceDown",
+        "a pod that doesn't answer",
+        "7m",
+        {**ALL_UP, 'up{job="files",pod="files-1"}': "1 1 1 1 1 0x30"},
+        "files files-1 can't be scraped: it is down, or there is no pod of it.",
+        job="files",
+        pod="files-1",
+    ),
+    fires(
+        "McpServiceDown",
+        "a service without pods",
+        "12m",
+        {**ALL_UP, 'up{job="redis",pod="redis-1"}': "1x2"},
+        "redis  can't be scraped: it is down, or there is no pod of it.",
+        job="redis",
+    ),
+    quiet("McpServiceDown", "all answer", "20m", ALL_UP),
+    quiet(
+        "McpServiceDown",
+        "one scrape that failed",
+        "6m",
+        {**ALL_UP, 'up{job="files",pod="files-1"}': "1 1 1 1 1 0 1x30"},
+    ),
+    fires(
+        "McpServerWithoutEndpoints",
+        "no endpoint for more than a minute",
+        "4m",
+        {f"mcp_gateway_endpoints{POOL}": "2 2 0x10"},
+        "No pod of server files is ready: its tools can't be called.",
+        server="files",
+    ),
+    quiet(
+        "McpServerWithoutEndpoints",
+        "one replica of the gateway that doesn't know of it yet",
+        "8m",
+        {
+            f"mcp_gateway_endpoints{POOL}": "2x10",
+            'mcp_gateway_endpoints{job="gateway",pod="gateway-2",server="files"}': "0x10",
+        },
+    ),
+    fires(
+        "McpDiscoveryFailing",
+        "failures that go on",
+        "18m",
+        {f"mcp_gateway_discovery_errors_total{{{GATEWAY}}}": "0+1x20"},
+        "The gateway can't learn which servers there are; it goes on with those that it knows.",
+    ),
+    quiet(
+        "McpDiscoveryFailing",
+        "a failure now and then",
+        "28m",
+        {f"mcp_gateway_discovery_errors_total{{{GATEWAY}}}": "0x5 1x10 2x15"},
+    ),
+)
+CALLED = (
+    fires(
+        "McpHighErrorRate",
+        "one call in ten fails",
+        "10m",
+        {f'{CALLS}"ok"}}': "0+90x20", f'{CALLS}"error"}}': "0+10x20"},
+        "10% of the calls of server files fail.",
+        server="files",
+    ),
+    quiet(
+        "McpHighErrorRate",
+        "one call in twenty-five fails",
+        "10m",
+        {f'{CALLS}"ok"}}': "0+96x20", f'{CALLS}"error"}}': "0+4x20"},
+    ),
+    quiet(
+        "McpHighErrorRate",
+        "too few calls to say",
+        "10m",
+        {f'{CALLS}"ok"}}': "0+1x20", f'{CALLS}"error"}}': "0+2x20"},
+    ),
+    quiet(
+        "McpHighErrorRate",
+        "what a server itself counts is not counted twice",
+        "10m",
+        {
+            f'{CALLS}"ok"}}': "0+90x20",
+            'mcp_tool_calls_total{job="files",server="files",tool="read",status="error"}': "0+90x20",
+        },
+    ),
+    fires(
+        "McpGatewayErrors",
+        "one request in ten ends with 5xx",
+        "10m",
+        {f'{REQUESTS}"200"}}': "0+90x20", f'{REQUESTS}"503"}}': "0+10x20"},
+        "The gateway answers 10% of the requests with 5xx.",
+    ),
+    quiet(
+        "McpGatewayErrors",
+        "callers' own mistakes",
+        "10m",
+        {f'{REQUESTS}"200"}}': "0+10x20", f'{REQUESTS}"401"}}': "0+90x20"},
+    ),
+    fires(
+        "McpServerQueue",
+        "more wait than are served",
+        "6m",
+        {f"mcp_gateway_pool_waiting{POOL}": "0 0 0 25x10", f"mcp_gateway_pool_slots{POOL}": "10x15"},
+        "25 requests wait for server files: more than are with it.",
+        server="files",
+    ),
+    quiet(
+        "McpServerQueue",
+        "a queue that is soon gone",
+        "8m",
+        {f"mcp_gateway_pool_waiting{POOL}": "0 25 25 0x10", f"mcp_gateway_pool_slots{POOL}": "10x15"},
+    ),
+    fires(
+        "McpBreakerOpen",
+        "open for minutes",
+        "5m",
+        {f"mcp_gateway_breaker_state{POOL}": "0 2x10"},
+        "A gateway sends server files nothing, since too many calls failed.",
+        server="files",
+    ),
+    quiet("McpBreakerOpen", "half open", "9m", {f"mcp_gateway_breaker_state{POOL}": "0 2 1x10"}),
+    fires(
+        "McpOverload",
+        "requests are refused for minutes",
+        "10m",
+        {f"mcp_gateway_shed_total{{{GATEWAY}}}": "0+120x15"},
+        "The gateway refuses 2 requests a second: it can't keep up.",
+    ),
+    quiet("McpOverload", "none is refused", "10m", {f"mcp_gateway_shed_total{{{GATEWAY}}}": "7x15"}),
+)
+MEMORY_LIMIT = f'kube_pod_container_resource_limits{{{VALKEY},resource="memory",unit="byte"}}'
+CPU_LIMIT = f'kube_pod_container_resource_limits{{{VALKEY},resource="cpu",unit="core"}}'
+MEMORY = f"container_memory_working_set_bytes{{{VALKEY}}}"
+CPU = f"container_cpu_usage_seconds_total{{{VALKEY}}}"
+RESOURCES = (
+    fires(
+        "McpMemoryHigh",
+        "90 % of the limit",
+        "10m",
+        {MEMORY: "90x20", MEMORY_LIMIT: "100x20"},
+        "redis-0/redis uses 90% of its memory limit; at 100 % it is killed.",
+        pod="redis-0",
+        container="redis",
+    ),
+    quiet("McpMemoryHigh", "80 % of the limit", "10m", {MEMORY: "80x20", MEMORY_LIMIT: "100x20"}),
+    quiet(
+        "McpMemoryHigh",
+        "the whole pod's memory, which is no container's",
+        "10m",
+        {'container_memory_working_set_bytes{pod="redis-0",container=""}': "99x20", MEMORY_LIMIT: "100x20"},
+    ),
+    fires(
+        "McpCpuHigh",
+        "90 % of a core",
+        "25m",
+        {CPU: "0+54x30", CPU_LIMIT: "1x30"},
+        "redis-0/redis uses 90% of its CPU limit; at 100 % it is slowed down.",
+        pod="redis-0",
+        container="redis",
+    ),
+    quiet("McpCpuHigh", "half a core", "25m", {CPU: "0+30x30", CPU_LIMIT: "1x30"}),
+    fires(
+        "McpVolumeFilling",
+        "5 % left",
+        "20m",
+        {
+            f"kubelet_volume_stats_available_bytes{{{CLAIM}}}": "5x30",
+            f"kubelet_volume_stats_capacity_bytes{{{CLAIM}}}": "100x30",
+        },
+        "Volume data-postgres-0 has 5% left.",
+        persistentvolumeclaim="data-postgres-0",
+    ),
+    quiet(
+        "McpVolumeFilling",
+        "20 % left",
+        "20m",
+        {
+            f"kubelet_volume_stats_available_bytes{{{CLAIM}}}": "20x30",
+            f"kubelet_volume_stats_capacity_bytes{{{CLAIM}}}": "100x30",
+        },
+    ),
+)
+REDIS, POSTGRES = f"mcp_gateway_redis_up{{{GATEWAY}}}", f"mcp_postgres_up{{{GATEWAY}}}"
+LOST, REFUSED = f"mcp_audit_records_lost_total{{{GATEWAY}}}", f"mcp_audit_calls_refused_total{{{GATEWAY}}}"
+RELOADS = f"mcp_gateway_policy_reloads_total{{{GATEWAY},outcome="
+KEYS = f'mcp_gateway_key_fetch_errors_total{{{GATEWAY},issuer="https://login.test"}}'
+STATE = (
+    fires(
+        "McpRedisUnavailable",
+        "one replica gets no answer",
+        "5m",
+        {REDIS: "1 1 0x10", 'mcp_gateway_redis_up{job="gateway",pod="gateway-2"}': "1x15"},
+        "A gateway gets no answer from Redis: limits and caches are its own for now.",
+    ),
+    quiet("McpRedisUnavailable", "a moment", "8m", {REDIS: "1 1 0 1x10"}),
+    fires(
+        "McpPostgresUnavailable",
+        "no answer",
+        "5m",
+        {POSTGRES: "1 1 0x10"},
+        "A gateway gets no answer from Postgres: no tasks, and audit records wait.",
+    ),
+    quiet("McpPostgresUnavailable", "a stack that doesn't use Postgres", "9m", {REDIS: "1x15"}),
+    fires(
+        "McpAuditRecordsLost",
+        "calls were refused",
+        "5m",
+        {LOST: "0x10", REFUSED: "0 0 3x10"},
+        "Audit records could not be written: they are on standard error, or calls were refused.",
+    ),
+    fires(
+        "McpAuditRecordsLost",
+        "records were lost",
+        "5m",
+        {LOST: "0 0 1x10", REFUSED: "0x10"},
+        "Audit records could not be written: they are on standard error, or calls were refused.",
+    ),
+    quiet("McpAuditRecordsLost", "long ago", "30m", {LOST: "0 1x40", REFUSED: "0x40"}),
+    fires(
+        "McpToolsWithheld",
+        "a tool that isn't as it was approved",
+        "7m",
+        {f'mcp_tools_withheld{{{GATEWAY},server="files",reason="changed"}}': "1x10"},
+        "1 tools of server files are withheld (changed).",
+        server="files",
+        reason="changed",
+    ),
+    quiet(
+        "McpToolsWithheld",
+        "none is",
+        "7m",
+        {f'mcp_tools_withheld{{{GATEWAY},server="files",reason="changed"}}': "0x10"},
+    ),
+    fires(
+        "McpConfigurationRefused",
+        "the first refusal of all, whose series begins with it",
+        "6m",
+        {f'{RELOADS}"refused"}}': "_x4 1x10"},
+        "gateway-1 refused a new policy or lock and goes on with the one before.",
+        pod="gateway-1",
+    ),
+    fires(
+        "McpConfigurationRefused",
+        "another refusal",
+        "25m",
+        {f'{RELOADS}"refused"}}': "1x20 2x10"},
+        "gateway-1 refused a new policy or lock and goes on with the one before.",
+        pod="gateway-1",
+    ),
+    quiet(
+        "McpConfigurationRefused",
+        "one that was refused long ago, and one that was taken over now",
+        "30m",
+        {f'{RELOADS}"refused"}}': "1x40", f'{RELOADS}"loaded"}}': "1x25 2x10"},
+    ),
+    fires(
+        "McpIssuerKeysUnavailable",
+        "failures that go on",
+        "25m",
+        {KEYS: "_x3 1+1x30"},
+        "The keys of https://login.test can't be fetched: its newest tokens may be refused.",
+        issuer="https://login.test",
+    ),
+    quiet("McpIssuerKeysUnavailable", "one failure", "25m", {KEYS: "_x3 1x30"}),
+)
+DAY = 24 * 60
+
+
+def failing(share: float, minutes: int) -> dict[str, str]:
+    """A thousand calls a minute, of which a share fails for a reason of ours."""
+    failed = round(share * 1000)
+    return {
+        f'{CALLS}"ok"}}': f"0+{1000 - failed}x{minutes}",
+        f'{CALLS}"error"}}': f"0+{failed}x{minutes}",
+        f'{ERRORS}"timeout"}}': f"0+{failed}x{minutes}",
+    }
+
+
+def slow(share: float, minutes: int) -> dict[str, str]:
+    """A hundred calls a minute, of which a share takes longer than 2.5 s."""
+    own = f'{GATEWAY},server="files",tool="read"'
+    fast = round((1 - share) * 100)
+    return {
+        f'mcp_tool_duration_seconds_bucket{{{own},le="2.5"}}': f"0+{fast}x{minutes}",
+        f"mcp_tool_duration_seconds_count{{{own}}}": f"0+100x{minutes}",
+    }
+
+
+def burns(share: str, window: str, factor: str, allowed: str) -> str:
+    return f"{share} of the calls over {window} miss the objective, {factor} times what {allowed} allows."
+
+
+BUDGETS = (
+    Case(
+        "McpAvailabilityBudgetBurn",
+        "one call in fifty for two hours",
+        "2h",
+        failing(0.02, 150),
+        # All windows are filled by what there is so far; the longest ones want to see it for longer.
+        tuple(
+            burns("2%", window, factor, "99.900%")
+            for window, factor in (("1h", "14.4"), ("6h", "6"), ("1d", "3"))
+        ),
+        ({"window": "1h"}, {"window": "6h"}, {"window": "1d", "severity": "warning"}),
+    ),
+    Case(
+        "McpAvailabilityBudgetBurn",
+        "one call in five hundred for four hours",
+        "4h",
+        failing(0.002, 300),
+        (burns("0.2%", "3d", "1", "99.900%"),),
+        ({"window": "3d", "severity": "warning"},),
+    ),
+    quiet("McpAvailabilityBudgetBurn", "less than allowed", "4h", failing(0, 300)),
+    quiet(
+        "McpAvailabilityBudgetBurn",
+        "errors that the tools themselves report",
+        "4h",
+        {
+            f'{CALLS}"ok"}}': "0+50x300",
+            f'{CALLS}"error"}}': "0+50x300",
+            f'{ERRORS}"tool_error"}}': "0+50x300",
+        },
+    ),
+    quiet(
+        "McpAvailabilityBudgetBurn",
+        "an outage that is over: the short windows say so",
+        "105m",
+        {
+            f'{CALLS}"ok"}}': "0+100x60 6050+50x10 6650+100x60",
+            f'{ERRORS}"timeout"}}': "0x60 50+50x9 500x60",
+        },
+    ),
+    Case(
+        "McpLatencyBudgetBurn",
+        "nine calls in ten are slow for an hour",
+        "1h",
+        slow(0.9, 100),
+        tuple(burns("90%", window, factor, "95.000%") for window, factor in (("1h", "14.4"), ("6h", "6"))),
+        ({"window": "1h"}, {"window": "6h"}),
+    ),
+    quiet("McpLatencyBudgetBurn", "one call in fifty is slow", "4h", slow(0.02, 300)),
+)
+CASES = (*SERVICES, *CALLED, *RESOURCES, *STATE, *BUDGETS)

@@ -1,0 +1,68 @@
+"""Metrics that may be asked for, with their labels: the services' from the code, others from a short list."""
+
+from __future__ import annotations
+
+import re
+
+from services.gateway.metrics_page import page
+from services.kit.metrics import new_registry
+from tests.infra.monitoring.example import rules
+
+TARGET_LABELS = frozenset({"namespace", "job", "service", "endpoint", "pod", "container", "instance"})
+"""What the operator's configuration gives every series of a ServiceMonitor."""
+
+CONTAINER = frozenset({"namespace", "pod", "container"})
+CLAIM = frozenset({"namespace", "persistentvolumeclaim"})
+OTHERS: dict[str, frozenset[str]] = {
+    # Prometheus itself, for each target.
+    "up": TARGET_LABELS,
+    # The kubelet (cAdvisor): https://kubernetes.io/docs/reference/instrumentation/metrics/ and
+    # https://github.com/google/cadvisor/blob/v0.53.0/docs/storage/prometheus.md
+    "container_memory_working_set_bytes": CONTAINER,
+    "container_cpu_usage_seconds_total": CONTAINER,
+    "kubelet_volume_stats_available_bytes": CLAIM,
+    "kubelet_volume_stats_capacity_bytes": CLAIM,
+    # https://github.com/kubernetes/kube-state-metrics/blob/v2.17.0/docs/metrics/workload/pod-metrics.md
+    "kube_pod_container_resource_limits": CONTAINER | {"resource", "unit", "node", "uid"},
+    "kube_pod_container_status_restarts_total": CONTAINER | {"uid"},
+}
+EXPORTERS: dict[str, frozenset[str]] = {
+    # Debian's prometheus-redis-exporter and prometheus-postgres-exporter, which our images have; real
+    # ones are scraped in tests/services/gateway/test_prometheus.py.
+    "redis_memory_used_bytes": TARGET_LABELS,
+    "redis_memory_max_bytes": TARGET_LABELS,
+    "redis_connected_clients": TARGET_LABELS,
+    "redis_commands_processed_total": TARGET_LABELS,
+    "pg_stat_activity_count": TARGET_LABELS | {"state", "datname"},
+    "pg_settings_max_connections": TARGET_LABELS,
+    "pg_stat_database_xact_commit": TARGET_LABELS | {"datname"},
+    "pg_stat_database_xact_rollback": TARGET_LABELS | {"datname"},
+    "pg_database_size_bytes": TARGET_LABELS | {"datname"},
+}
+_ROW = re.compile(r"\| `(mcp_\w+)` \| (\w+) \| ([^|]*) \|")
+
+
+def known_metrics() -> dict[str, frozenset[str]]:
+    """Labels of every metric, by its name."""
+    recorded = {rule["record"]: frozenset({"namespace"}) for rule in rules() if "record" in rule}
+    return {**_of_the_gateway(), **_of_processes(), **OTHERS, **EXPORTERS, **recorded}
+
+
+def _of_the_gateway() -> dict[str, frozenset[str]]:
+    """From the registry of a gateway with everything switched on, which docs/metrics.md is made of."""
+    found: dict[str, frozenset[str]] = {}
+    for name, kind, labels in _ROW.findall(page()):
+        own = TARGET_LABELS | set(re.findall(r"`(\w+)`", labels))
+        if kind == "histogram":
+            found |= {f"{name}_bucket": own | {"le"}, f"{name}_count": own, f"{name}_sum": own}
+        else:
+            found[name] = own
+    return found
+
+
+def _of_processes() -> dict[str, frozenset[str]]:
+    return {
+        sample.name: TARGET_LABELS | sample.labels.keys()
+        for family in new_registry().collect()
+        for sample in family.samples
+    }
