@@ -25,6 +25,8 @@ _UNREACHABLE: Final = re.compile(
 _NO_CONTEXT: Final = re.compile(
     r"context .* does not exist|no context exists|couldn't get current server API"
 )
+_NO_KIND: Final = re.compile(r'no matches for kind "(\w+)" in version "([^"]+)"')
+_NO_KIND_ADVICE: Final = "ensure CRDs are installed first"
 
 
 def key_of(body: Mapping[str, Any]) -> Key:
@@ -103,7 +105,8 @@ class Kubectl:
         if not text:
             return {}
         result = self.run("get", "--filename", "-", "--ignore-not-found", "--output", "json", stdin=text)
-        if result.code and not result.out:
+        wrong = [line for line in result.err.splitlines() if not _is_of_no_kind(line)]
+        if result.code and not result.out and wrong:
             raise PlatformError(f"kubectl get: {last_line(result.err)}")
         return {key_of(item): item for item in _items(result.out)}
 
@@ -142,14 +145,33 @@ class Kubectl:
             "-",
             stdin=_stream(bodies),
         )
-        errors = [line for line in result.err.splitlines() if line and not line.startswith("Warning:")]
-        return {key_of(item): item for item in _items(result.out)}, errors if result.code else []
+        return {key_of(item): item for item in _items(result.out)}, _reasons(
+            result.err
+        ) if result.code else []
 
 
 def last_line(text: str) -> str:
     """The last line of what a program said; kubectl and Helm put the cause there."""
     lines = [line for line in text.strip().splitlines() if line.strip()]
     return re.sub(r"^(?:error|Error): ", "", lines[-1].strip()) if lines else "no message"
+
+
+def _is_of_no_kind(line: str) -> bool:
+    """Whether kubectl says that the cluster has no such kind of objects, and so none of them."""
+    return bool(_NO_KIND.search(line)) or line == _NO_KIND_ADVICE
+
+
+def _reasons(text: str) -> list[str]:
+    """Each reason once that kubectl gives for a refusal."""
+    found: dict[str, None] = {}
+    for line in text.splitlines():
+        if match := _NO_KIND.search(line):
+            found[
+                f"the cluster has no kind {match[1]} of {match[2]}; what brings it must be installed first"
+            ] = None
+        elif line and line != _NO_KIND_ADVICE and not line.startswith("Warning:"):
+            found[line] = None
+    return list(found)
 
 
 def _stream(bodies: Iterable[Mapping[str, Any]]) -> str:

@@ -1,0 +1,134 @@
+"""etcd and the API server alone, as plain processes: enough to have objects accepted or refused, for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from infra.cluster import silent, spec, tool
+from infra.cluster.golang import find_go
+from infra.cluster.modules import ETCD
+from infra.engine.kubectl import Kubectl
+
+CRDS = Path(__file__).parent / "crds"
+_CONTEXT = "control-plane"
+_START_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """A running API server."""
+
+    kubectl: Kubectl
+    folder: Path
+
+
+@contextmanager
+def control_plane(folder: Path) -> Generator[ControlPlane]:
+    """An API server with its own etcd, which end with the block."""
+    etcd_port, peer_port, api_port = _free_ports(3)
+    token = secrets.token_hex(16)
+    (folder / "tokens.csv").write_text(f'{token},test,test,"system:masters"\n')
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (folder / "accounts.key").write_bytes(key.private_bytes(*pem))
+    etcd = [
+        str(tool(ETCD, silent)),
+        f"--data-dir={folder}/etcd",
+        f"--listen-client-urls=http://127.0.0.1:{etcd_port}",
+        f"--advertise-client-urls=http://127.0.0.1:{etcd_port}",
+        f"--listen-peer-urls=http://127.0.0.1:{peer_port}",
+        "--unsafe-no-fsync",
+    ]
+    api_server = [
+        str(tool("kube-apiserver", silent)),
+        "--bind-address=127.0.0.1",
+        f"--secure-port={api_port}",
+        f"--cert-dir={folder}/certificates",
+        f"--etcd-servers=http://127.0.0.1:{etcd_port}",
+        f"--token-auth-file={folder}/tokens.csv",
+        "--authorization-mode=RBAC",
+        "--service-cluster-ip-range=10.97.0.0/24",
+        "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+        f"--service-account-key-file={folder}/accounts.key",
+        f"--service-account-signing-key-file={folder}/accounts.key",
+        "--endpoint-reconciler-type=none",
+    ]
+    with _running(etcd, folder / "etcd.log"), _running(api_server, folder / "api.log") as process:
+        kubectl = Kubectl(tool("kubectl", silent), _CONTEXT, _kubeconfig(folder, api_port, token))
+        deadline = time.monotonic() + _START_SECONDS
+        while process.poll() is None and kubectl_is_refused(kubectl):
+            assert time.monotonic() < deadline, (folder / "api.log").read_text()[-2000:]
+            time.sleep(0.2)
+        assert process.poll() is None, (folder / "api.log").read_text()[-2000:]
+        yield ControlPlane(kubectl, folder)
+
+
+def kubectl_is_refused(kubectl: Kubectl) -> bool:
+    command = [*kubectl.command, "get", "--raw", "/readyz"]
+    return subprocess.run(command, capture_output=True, check=False).returncode != 0
+
+
+def install_crds(plane: ControlPlane, module: str, *patterns: str) -> None:
+    """Install the CRDs that files of a pinned Go module declare."""
+    environment = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": ""}
+    command = [find_go(spec.home(), silent), "mod", "download", "-json", module]
+    done = subprocess.run(
+        command, cwd=CRDS, env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = Path(json.loads(done.stdout)["Dir"])
+    files = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
+    assert len(files) >= len(patterns)
+    plane.kubectl.apply([yaml.safe_load(path.read_text()) for path in files])
+    plane.kubectl.must("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+
+
+def _kubeconfig(folder: Path, port: int, token: str) -> Path:
+    authority = str(folder / "certificates" / "apiserver.crt")
+    server = {"server": f"https://127.0.0.1:{port}", "certificate-authority": authority}
+    path = folder / "kubeconfig"
+    path.write_text(
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "clusters": [{"name": _CONTEXT, "cluster": server}],
+                "users": [{"name": _CONTEXT, "user": {"token": token}}],
+                "contexts": [{"name": _CONTEXT, "context": {"cluster": _CONTEXT, "user": _CONTEXT}}],
+            }
+        )
+    )
+    return path
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that nobody has; all taken at once, so that they differ."""
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+@contextmanager
+def _running(command: list[str], log: Path) -> Generator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()

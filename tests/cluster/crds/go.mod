@@ -1,0 +1,6 @@
+// Go modules whose sources carry the CRDs that the program's custom resources are of; go.sum pins their contents.
+module mcp-platform.dev/tests/crds
+
+go 1.24.0
+
+require github.com/prometheus-operator/prometheus-operator v0.85.0
