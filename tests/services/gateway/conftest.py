@@ -141,6 +141,7 @@ class Launcher:
 
     folder: Path
     processes: list[Process] = field(default_factory=list[Process])
+    free_port = staticmethod(free_port)
 
     def program(self, name: str, *arguments: str) -> int:
         """Start one of `programs/` with its last positional argument being a port; returns the port."""
