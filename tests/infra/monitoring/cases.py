@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 GATEWAY = 'job="gateway",pod="gateway-1"'
 CALLS = f'mcp_tool_calls_total{{{GATEWAY},server="files",tool="read",status='
 ERRORS = f'mcp_tool_errors_total{{{GATEWAY},server="files",tool="read",error_type='
-TIMES = "mcp_tool_duration_seconds_"
 REQUESTS = f'mcp_gateway_requests_total{{{GATEWAY},method="tools/call",era="2026-07-28",status='
 POOL = f'{{{GATEWAY},server="files"}}'
 VALKEY = 'pod="redis-0",container="redis"'
@@ -104,10 +103,10 @@ SERVICES = (
 CALLED = (
     fires(
         "McpHighErrorRate",
-        "one call in ten fails",
+        "one call in twelve fails",
         "10m",
-        {f'{CALLS}"ok"}}': "0+90x20", f'{CALLS}"error"}}': "0+10x20"},
-        "10% of the calls of server files fail.",
+        {f'{CALLS}"ok"}}': "0+92x20", f'{CALLS}"error"}}': "0+8x20"},
+        "8% of the calls of server files fail.",
         server="files",
     ),
     quiet(
@@ -133,10 +132,16 @@ CALLED = (
     ),
     fires(
         "McpGatewayErrors",
-        "one request in ten ends with 5xx",
+        "one request in twelve ends with 5xx",
         "10m",
-        {f'{REQUESTS}"200"}}': "0+90x20", f'{REQUESTS}"503"}}': "0+10x20"},
-        "The gateway answers 10% of the requests with 5xx.",
+        {f'{REQUESTS}"200"}}': "0+92x20", f'{REQUESTS}"503"}}': "0+8x20"},
+        "The gateway answers 8% of the requests with 5xx.",
+    ),
+    quiet(
+        "McpGatewayErrors",
+        "one request in twenty-five ends with 5xx",
+        "10m",
+        {f'{REQUESTS}"200"}}': "0+96x20", f'{REQUESTS}"503"}}': "0+4x20"},
     ),
     quiet(
         "McpGatewayErrors",
@@ -220,10 +225,10 @@ RESOURCES = (
     ),
     quiet(
         "McpVolumeFilling",
-        "20 % left",
+        "15 % left",
         "20m",
         {
-            f"kubelet_volume_stats_available_bytes{{{CLAIM}}}": "20x30",
+            f"kubelet_volume_stats_available_bytes{{{CLAIM}}}": "15x30",
             f"kubelet_volume_stats_capacity_bytes{{{CLAIM}}}": "100x30",
         },
     ),
@@ -311,55 +316,50 @@ STATE = (
     ),
     quiet("McpIssuerKeysUnavailable", "one failure", "25m", {KEYS: "_x3 1x30"}),
 )
-DAY = 24 * 60
 
 
 def failing(share: float, minutes: int) -> dict[str, str]:
-    """A thousand calls a minute, of which a share fails for a reason of ours."""
-    failed = round(share * 1000)
+    """Ten thousand calls a minute, of which a share fails for a reason of ours."""
+    failed = round(share * 10_000)
     return {
-        f'{CALLS}"ok"}}': f"0+{1000 - failed}x{minutes}",
+        f'{CALLS}"ok"}}': f"0+{10_000 - failed}x{minutes}",
         f'{CALLS}"error"}}': f"0+{failed}x{minutes}",
         f'{ERRORS}"timeout"}}': f"0+{failed}x{minutes}",
     }
 
 
 def slow(share: float, minutes: int) -> dict[str, str]:
-    """A hundred calls a minute, of which a share takes longer than 2.5 s."""
+    """A thousand calls a minute, of which a share takes longer than 2.5 s."""
     own = f'{GATEWAY},server="files",tool="read"'
-    fast = round((1 - share) * 100)
+    fast = round((1 - share) * 1000)
     return {
         f'mcp_tool_duration_seconds_bucket{{{own},le="2.5"}}': f"0+{fast}x{minutes}",
-        f"mcp_tool_duration_seconds_count{{{own}}}": f"0+100x{minutes}",
+        f"mcp_tool_duration_seconds_count{{{own}}}": f"0+1000x{minutes}",
     }
 
 
-def burns(share: str, window: str, factor: str, allowed: str) -> str:
-    return f"{share} of the calls over {window} miss the objective, {factor} times what {allowed} allows."
+FACTORS = {"1h": "14.4", "6h": "6", "1d": "3", "3d": "1"}
 
 
+def burning(alert: str, objective: str, share: str, series: Mapping[str, str], *windows: str) -> Case:
+    """After four hours all windows are filled with what there is, and have said so for long enough."""
+    says = (
+        f"{share} of the calls over {window} miss the objective, {FACTORS[window]} times what "
+        f"{objective} allows."
+        for window in windows
+    )
+    labels = tuple({"window": window} for window in windows)
+    return Case(alert, f"{share} of the calls", "4h", series, tuple(says), labels)
+
+
+AVAILABILITY = ("McpAvailabilityBudgetBurn", "99.900%")
+LATENCY = ("McpLatencyBudgetBurn", "95.000%")
 BUDGETS = (
-    Case(
-        "McpAvailabilityBudgetBurn",
-        "one call in fifty for two hours",
-        "2h",
-        failing(0.02, 150),
-        # All windows are filled by what there is so far; the longest ones want to see it for longer.
-        tuple(
-            burns("2%", window, factor, "99.900%")
-            for window, factor in (("1h", "14.4"), ("6h", "6"), ("1d", "3"))
-        ),
-        ({"window": "1h"}, {"window": "6h"}, {"window": "1d", "severity": "warning"}),
-    ),
-    Case(
-        "McpAvailabilityBudgetBurn",
-        "one call in five hundred for four hours",
-        "4h",
-        failing(0.002, 300),
-        (burns("0.2%", "3d", "1", "99.900%"),),
-        ({"window": "3d", "severity": "warning"},),
-    ),
-    quiet("McpAvailabilityBudgetBurn", "less than allowed", "4h", failing(0, 300)),
+    burning(*AVAILABILITY, "2%", failing(0.02, 300), "1h", "6h", "1d", "3d"),
+    burning(*AVAILABILITY, "1%", failing(0.01, 300), "6h", "1d", "3d"),
+    burning(*AVAILABILITY, "0.4%", failing(0.004, 300), "1d", "3d"),
+    burning(*AVAILABILITY, "0.18%", failing(0.0018, 300), "3d"),
+    burning(*AVAILABILITY, "0.08%", failing(0.0008, 300)),
     quiet(
         "McpAvailabilityBudgetBurn",
         "errors that the tools themselves report",
@@ -373,20 +373,16 @@ BUDGETS = (
     quiet(
         "McpAvailabilityBudgetBurn",
         "an outage that is over: the short windows say so",
-        "105m",
+        "2h",
         {
-            f'{CALLS}"ok"}}': "0+100x60 6050+50x10 6650+100x60",
-            f'{ERRORS}"timeout"}}': "0x60 50+50x9 500x60",
+            f'{CALLS}"ok"}}': "0+100x75 7550+50x10 8150+100x60",
+            f'{ERRORS}"timeout"}}': "0x75 50+50x9 500x60",
         },
     ),
-    Case(
-        "McpLatencyBudgetBurn",
-        "nine calls in ten are slow for an hour",
-        "1h",
-        slow(0.9, 100),
-        tuple(burns("90%", window, factor, "95.000%") for window, factor in (("1h", "14.4"), ("6h", "6"))),
-        ({"window": "1h"}, {"window": "6h"}),
-    ),
-    quiet("McpLatencyBudgetBurn", "one call in fifty is slow", "4h", slow(0.02, 300)),
+    burning(*LATENCY, "80%", slow(0.8, 300), "1h", "6h", "1d", "3d"),
+    burning(*LATENCY, "40%", slow(0.4, 300), "6h", "1d", "3d"),
+    burning(*LATENCY, "20%", slow(0.2, 300), "1d", "3d"),
+    burning(*LATENCY, "8%", slow(0.08, 300), "3d"),
+    burning(*LATENCY, "4%", slow(0.04, 300)),
 )
 CASES = (*SERVICES, *CALLED, *RESOURCES, *STATE, *BUDGETS)

@@ -31,9 +31,14 @@ class Query:
     expr: str
 
 
+def objects() -> list[list[dict[str, Any]]]:
+    """The groups of each PrometheusRule, as Prometheus reads them."""
+    return [to_data(spec)["groups"] for spec in build_rules(ARGS).values()]
+
+
 def groups() -> list[dict[str, Any]]:
-    """All groups of rules, as Prometheus reads them."""
-    return [group for spec in build_rules(ARGS).values() for group in to_data(spec)["groups"]]
+    """All groups of rules."""
+    return [group for of_object in objects() for group in of_object]
 
 
 def rules() -> list[dict[str, Any]]:
