@@ -20,10 +20,10 @@ from services.gateway.messages import DECODE_ERRORS, Incoming, decode_incoming
 from services.gateway.tracing import Attempt
 from services.gateway.traffic.breaker import Permit
 from services.gateway.traffic.retries import pause
+from services.gateway.upstream_failures import log_failure, reason_of
 from services.gateway.upstream_headers import JSON_TYPE, PROTOCOL_VERSION, STREAM_TYPE
 from services.gateway.upstream_question import Question
 from services.gateway.versions import version_of
-from services.kit.logs import get_logger
 from services.kit.metrics import ErrorType
 
 IDLE_SECONDS: Final = 30
@@ -118,7 +118,7 @@ class Upstreams:
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
                 # Nothing was sent, so the next replica's turn is no repetition.
                 endpoint.rest()
-                _log_failure("can't connect", server, endpoint, error)
+                log_failure("can't connect", server, endpoint, reason_of(error))
             except UpstreamError as error:
                 attempts += 1
                 if not (self._may_repeat(question, error, attempts) and server.retries.spend()):
@@ -155,7 +155,7 @@ class Upstreams:
             reply = await self._ask_one(server, endpoint, question, attempt, deadline)
             failed = False
         except ConnectionBrokenError as error:
-            _log_failure("connection broke", server, endpoint, error)
+            log_failure("connection broke", server, endpoint, str(error))
             raise UpstreamError(
                 server.name,
                 ErrorType.UNAVAILABLE,
@@ -201,9 +201,9 @@ class Upstreams:
         except aiohttp.SocketTimeoutError:
             raise TimeoutError from None
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientPayloadError) as error:
-            raise ConnectionBrokenError(str(error)) from None
+            raise ConnectionBrokenError(reason_of(error)) from None
         except (aiohttp.ClientError, ValueError) as error:
-            _log_failure("no proper HTTP", server, endpoint, error)
+            log_failure("no proper HTTP", server, endpoint, reason_of(error))
             raise UpstreamError(
                 server.name, ErrorType.BAD_RESPONSE, "didn't answer with proper HTTP"
             ) from None
@@ -291,9 +291,3 @@ def _decode(server: Server, data: bytes) -> Incoming:
 
 def _bad(server: Server, message: str, *, blames: bool = True, transient: bool = False) -> UpstreamError:
     return UpstreamError(server.name, ErrorType.BAD_RESPONSE, message, blames=blames, transient=transient)
-
-
-def _log_failure(what: str, server: Server, endpoint: Endpoint, error: Exception) -> None:
-    get_logger().warning(
-        what, server=server.name, endpoint=endpoint.url, reason=f"{type(error).__name__}: {error}"
-    )

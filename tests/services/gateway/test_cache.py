@@ -104,6 +104,22 @@ def test_another_group_of_the_policy_is_another_role(start: Start, tokens: Token
     gateway.wait_for(lambda: call(gateway, **by(tokens)) == "2", "another answer in the new role")
 
 
+def test_an_answer_that_asks_for_input_is_never_cached(start: Start, counting: Counting) -> None:
+    """Neither that of a tool by rule, nor that of a resource which its server calls fresh for everybody."""
+    gateway = start(KEPT)
+    counting.set(ttlMs=60_000, cacheScope="public")
+    asking = [("tools/call", {"name": "counting__ask"}), ("resources/read", {"uri": "counting+note://ask"})]
+    for method, params in asking * 3:
+        assert gateway.mcp(method, params).json()["result"]["resultType"] == "input_required"
+    assert len(counting.asked()) == 6
+    assert gateway.metric("mcp_cache_entries") == 0
+    retry = {"inputResponses": {}, "requestState": "opaque"}
+    for method, params in asking * 2:
+        assert "result" in gateway.mcp(method, {**params, **retry}).json()
+    assert len(counting.asked()) == 10
+    assert gateway.metric("mcp_cache_entries") == 0
+
+
 @pytest.mark.parametrize("tool", ["ask", "task", "fail", "error", "unsaid"])
 def test_what_is_not_a_complete_success_is_not_kept(start: Start, counting: Counting, tool: str) -> None:
     gateway = start(KEPT)
