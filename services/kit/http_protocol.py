@@ -92,9 +92,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone, and with it the wait for a head."""
+        """The connection is gone, and with it all that was waited for.
+
+        uvicorn goes on to wait for a next request where the client broke the connection, and keeps it all.
+        """
         self._stop_timer()
         self._stop_unread_timer()
+        self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
