@@ -8,9 +8,9 @@ unknowns, exemptions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pulumi_policy import (
     EnforcementLevel,
@@ -25,9 +25,11 @@ from pulumi_policy import (
 from pulumi_policy import Severity as SdkSeverity
 
 from policies.evaluate import Result, Status, check_object, check_resource, check_stack
+from policies.exemptions import exemptions_of
 from policies.objects import Stack
-from policies.pulumi_values import built_images, declared_resource, kind_of, kubernetes_object
+from policies.pulumi_values import built_images, declared_resource, kind_of, kubernetes_object, unproxied
 from policies.registry import FAMILIES, RULES
+from policies.remedies import REMEDIES, Properties, remedied
 from policies.rule import Enforcement, Options, Rule, Severity
 
 _SEVERITIES: Final = tuple(Severity)
@@ -38,6 +40,7 @@ _SETTINGS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
     "backup_days": ("backupDays", _COUNT),
     "drain_seconds": ("drainSeconds", _COUNT),
     "exposed_services": ("exposedServices", _STRINGS),
+    "metrics_ports": ("metricsPorts", _STRINGS),
     "minimum_replicas": ("minimumReplicas", _COUNT),
 }
 """Field of `Options` → its name and JSON schema in the pack's configuration."""
@@ -46,6 +49,9 @@ TOGETHER: Final[Mapping[str, str]] = {
     "workloads": "Workloads: what only the whole stack shows",
     "network": "Network policies and Services: what only the whole stack shows",
     "cloud": "The cloud's resources: what only the whole stack shows",
+    "program": "The program: what comes before what",
+    "mesh": "The mesh and its routes: what only the whole stack shows",
+    "platform": "Data, metrics, MCP servers and agents: what only the whole stack shows",
 }
 """The whole-stack policies for what is mandatory: name of a group of families → title."""
 
@@ -94,9 +100,27 @@ def _resource_policy(rule: Rule, environment: str) -> ResourceValidationPolicy:
         enforcement_level=EnforcementLevel(rule.in_environment(environment).value),
         severity=SdkSeverity(rule.severity.value),
         config_schema=_schema([rule]),
+        # The SDK's type forgets that a mapping need not be awaited.
+        remediate=cast("Any", _remedy(rule)),
         tags=[rule.family, *rule.references],
         remediation_steps=rule.remediation,
     )
+
+
+def _remedy(rule: Rule) -> Callable[[ResourceValidationArgs], Properties | None] | None:
+    """What puts a violation right, where there is a remedy; asked for at level `remediate` only."""
+    if rule.id not in REMEDIES:
+        return None
+
+    def remediate(args: ResourceValidationArgs) -> Properties | None:
+        subject = kubernetes_object(args.resource_type, args.props, args.urn, args.name)
+        if subject is None or (rule.kinds and subject.kind not in rule.kinds):
+            return None
+        if any(exemption.covers(rule.id, Options().today) for exemption in exemptions_of(subject)):
+            return None
+        return remedied(rule.id, subject, unproxied(args.props))
+
+    return remediate
 
 
 def _notices(name: str, title: str, rules: list[Rule], status: Status) -> ResourceValidationPolicy:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, cast
 
@@ -52,14 +52,26 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - any value of a property map
         return UNKNOWN if value in _UNKNOWNS else value
     if isinstance(value, float):
         return int(value) if value.is_integer() else value
+    return _rebuilt(value, plain)
+
+
+def unproxied(value: Any) -> Any:  # noqa: ANN401 - as above
+    """The same, but with the SDK's own unknowns, secrets and floats inside: what a remedy may give back."""
+    if isinstance(value, SdkSecret):
+        return SdkSecret(unproxied(value.value))
+    return value if isinstance(value, str) else _rebuilt(value, unproxied)
+
+
+def _rebuilt(value: Any, convert: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - as above
+    """A mapping or sequence, with or without the SDK's proxy around it; anything else as it is."""
     if isinstance(value, Mapping):
         mapping = cast("Mapping[str, Any]", value)
         raw = mapping if isinstance(value, dict) else cast("dict[str, Any]", mapping["__target"])
-        return {key: plain(item) for key, item in raw.items()}
+        return {key: convert(item) for key, item in raw.items()}
     if isinstance(value, Sequence):
         sequence: Any = cast("Sequence[Any]", value)
         items = cast("list[Any]", sequence if isinstance(value, list) else sequence["__target"])
-        return [plain(item) for item in items]
+        return [convert(item) for item in items]
     return value
 
 

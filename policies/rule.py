@@ -59,6 +59,7 @@ class Options:
         drain_seconds: How long a service finishes what is in flight after SIGTERM.
         minimum_replicas: Of a stateless service in prod.
         backup_days: How far back a managed database can be restored.
+        metrics_ports: Names of the container ports that metrics are scraped at.
         exposed_services: Values of `app.kubernetes.io/name` whose Services may be reached from outside.
         today: For the expiry of exemptions.
     """
@@ -69,6 +70,7 @@ class Options:
     drain_seconds: int = 20
     minimum_replicas: int = 2
     backup_days: int = 7
+    metrics_ports: tuple[str, ...] = ("ops", "metrics")
     exposed_services: tuple[str, ...] = ("gateway",)
     today: date = field(default_factory=lambda: datetime.now(UTC).date())
 

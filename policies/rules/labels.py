@@ -11,8 +11,12 @@ from policies.rule import Findings, Options, Severity, require
 
 FAMILY: Final = Family("labels", "Recommended labels")
 
-_RECOMMENDED: Final = tuple(
-    f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "part-of")
+NAME: Final = "app.kubernetes.io/name"
+RECOMMENDED: Final = (
+    NAME,
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/component",
+    "app.kubernetes.io/part-of",
 )
 
 
@@ -30,5 +34,5 @@ def recommended_labels(subject: KubernetesObject, _options: Options) -> Findings
     if subject.kind != "Pod":
         places += [pod.metadata.at("labels") for pod in subject.pods()]
     for labels in places:
-        for name in _RECOMMENDED:
+        for name in RECOMMENDED:
             yield from require(labels.key(name), bool, "must be set")

@@ -19,12 +19,15 @@ from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc
 from pulumi_policy import EnforcementLevel, StackValidationPolicy
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE
 
-from policies.pulumi_adapter import policies
-from policies.registry import RULES
+from policies.pulumi_adapter import TOGETHER, policies
+from policies.registry import FAMILIES, RULES
 from policies.rule import environment_of
 
 PACK = Path(__file__).parents[2] / "policies"
 WIRE_SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
+URN = "urn:pulumi:prod::mcp-platform::"
+COMPONENT = f"{URN}mcp:platform:Test::test"
+NAMESPACES = [f"{URN}kubernetes:core/v1:Namespace::{name}" for name in ("mcp-prod", "mesh")]
 Diagnostics = list[analyzer_pb2.AnalyzeDiagnostic]
 Edit = Callable[[dict[str, Any]], object]
 Change = Callable[[str, Edit], list[dict[str, Any]]]
@@ -62,8 +65,14 @@ def request_of(item: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": type_,
         "name": name,
-        "urn": f"urn:pulumi:prod::mcp-platform::{type_}::{name}",
+        "urn": f"{URN}{type_}::{name}",
         "properties": json_format.ParseDict(item, struct_pb2.Struct()),
+        "options": analyzer_pb2.AnalyzerResourceOptions(protect=True, parent=COMPONENT),
+        "provider": analyzer_pb2.AnalyzerProviderResource(
+            type="pulumi:providers:kubernetes",
+            name="cluster",
+            urn=f"{URN}pulumi:providers:kubernetes::cluster",
+        ),
     }
 
 
@@ -71,7 +80,10 @@ def analyze(stub: analyzer_pb2_grpc.AnalyzerStub, items: list[dict[str, Any]]) -
     found: Diagnostics = []
     for item in items:
         found += stub.Analyze(analyzer_pb2.AnalyzeRequest(**request_of(item))).diagnostics
-    resources = [analyzer_pb2.AnalyzerResource(**request_of(item)) for item in items]
+    resources = [
+        analyzer_pb2.AnalyzerResource(**request_of(item), parent=COMPONENT, dependencies=NAMESPACES)
+        for item in items
+    ]
     images = [
         "localhost/mcp-platform/gateway:6f1ed002ab559585",
         "localhost/mcp-platform/servers:2ab5595856f1ed00",
@@ -80,7 +92,7 @@ def analyze(stub: analyzer_pb2_grpc.AnalyzerStub, items: list[dict[str, Any]]) -
         analyzer_pb2.AnalyzerResource(
             type="docker-build:index:Image",
             name="images",
-            urn="urn:pulumi:prod::mcp-platform::docker-build:index:Image::images",
+            urn=f"{URN}docker-build:index:Image::images",
             properties=json_format.ParseDict({"tags": images}, struct_pb2.Struct()),
         )
     )
@@ -229,6 +241,13 @@ def test_at_most_eight_policies_look_at_the_whole_stack(environment: str) -> Non
     )
 
 
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_every_whole_stack_rule_is_in_one_of_them(environment: str) -> None:
+    assert {family.together for family in FAMILIES} == set(TOGETHER)
+    made = {policy.name for policy in policies(environment)}
+    assert {f"{name}-of-stack" for name in TOGETHER} <= made
+
+
 @pytest.mark.parametrize(
     ("stack", "environment"),
     [
@@ -243,3 +262,74 @@ def test_at_most_eight_policies_look_at_the_whole_stack(environment: str) -> Non
 )
 def test_every_stack_but_dev_gets_the_strictest_rules(stack: str | None, environment: str) -> None:
     assert environment_of(stack) == environment
+
+
+def without_component(item: dict[str, Any]) -> None:
+    del item["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]
+
+
+def without_seccomp(item: dict[str, Any]) -> None:
+    del pod(item)["securityContext"]["seccompProfile"]
+
+
+def server_with_token(item: dict[str, Any]) -> None:
+    del pod(item)["automountServiceAccountToken"]
+    item["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"] = "server"
+
+
+@pytest.mark.parametrize(
+    ("remedy", "edit", "path", "value"),
+    [
+        (
+            "recommended-labels",
+            without_component,
+            "template metadata labels app.kubernetes.io/component",
+            "database",
+        ),
+        (
+            "pss-seccomp-restricted",
+            without_seccomp,
+            "template spec securityContext seccompProfile type",
+            "RuntimeDefault",
+        ),
+        ("mcp-no-cluster-token", server_with_token, "template spec automountServiceAccountToken", False),
+    ],
+    ids=["labels", "seccomp", "token"],
+)
+def test_at_level_remediate_what_is_missing_is_added(
+    changed: Change, remedy: str, edit: Edit, path: str, value: Any
+) -> None:
+    objects = changed("StatefulSet/postgres", edit)
+    subject = next(item for item in objects if item["kind"] == "StatefulSet")
+    pod(subject)["containers"][0].setdefault("env", []).extend(
+        [
+            {"name": "A", "value": {**WIRE_SECRET, "value": "kept"}},
+            {"name": "B", "value": UNKNOWN_STRING_VALUE},
+        ]
+    )
+    with running_pack("prod") as stub:
+        config = analyzer_pb2.PolicyConfig(enforcementLevel=analyzer_pb2.REMEDIATE)
+        stub.Configure(analyzer_pb2.ConfigureAnalyzerRequest(policyConfig={remedy: config}))
+        request = analyzer_pb2.AnalyzeRequest(**request_of(subject))
+        assert remedy in {item.policyName for item in stub.Analyze(request).diagnostics}
+        (remedied,) = stub.Remediate(request).remediations
+        found: Any = json_format.MessageToDict(remedied.properties)
+        secret, unknown = pod(found)["containers"][0]["env"][-2:]
+        request.properties.CopyFrom(remedied.properties)
+        assert remedy not in {item.policyName for item in stub.Analyze(request).diagnostics}
+        assert not stub.Remediate(request).remediations
+    assert remedied.policyName == remedy
+    assert secret["value"]["value"] == "kept"
+    assert unknown["value"] == UNKNOWN_STRING_VALUE
+    found = found["spec"]
+    for name in path.split():
+        found = found[name]
+    assert found == value
+
+
+def test_without_the_level_nothing_is_put_right(
+    prod: analyzer_pb2_grpc.AnalyzerStub, changed: Change
+) -> None:
+    objects = changed("Deployment/gateway", lambda item: item["metadata"].pop("labels"))
+    for item in objects:
+        assert not prod.Remediate(analyzer_pb2.AnalyzeRequest(**request_of(item))).remediations

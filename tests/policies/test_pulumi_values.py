@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pulumi_policy import (
     PolicyCustomTimeouts,
+    PolicyProviderResource,
     PolicyResourceOptions,
     ResourceValidationArgs,
     ResourceValidationPolicy,
@@ -103,14 +104,15 @@ def test_built_images_are_the_tags_and_the_reference_of_every_build() -> None:
 def test_every_resource_policy_runs_over_proxies_with_unknowns(
     proxy: Any, good_objects: list[dict[str, Any]]
 ) -> None:
-    options = PolicyResourceOptions(False, [], False, [], PolicyCustomTimeouts(0, 0, 0), [], None)  # noqa: FBT003 - the SDK's own signature
+    options = PolicyResourceOptions(False, [], False, [], PolicyCustomTimeouts(0, 0, 0), [], "urn:component")  # noqa: FBT003 - the SDK's own signature
+    provider = PolicyProviderResource("pulumi:providers:kubernetes", {}, "urn", "cluster")
     deployment = next(item for item in good_objects if item["kind"] == "Deployment")
     props = {**deployment, "spec": {**deployment["spec"], "template": UNKNOWN_OBJECT_VALUE}}
     reports: dict[str, list[str]] = {}
     for policy in policies("prod"):
         if isinstance(policy, ResourceValidationPolicy):
             args = ResourceValidationArgs(
-                "kubernetes:apps/v1:Deployment", proxy(props), "urn", "x", options, None, {}
+                "kubernetes:apps/v1:Deployment", proxy(props), "urn", "x", options, provider, {}
             )
             policy.validate(
                 args, lambda message, _urn, name=policy.name: reports.setdefault(name, []).append(message)
