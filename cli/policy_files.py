@@ -19,6 +19,8 @@ _SUFFIXES: Final = frozenset({".json", ".yaml", ".yml"})
 _MAX_BYTES: Final = 32 * 1024 * 1024
 """Files above this are refused: no API server takes an object above 3 MiB, and a stack is far below."""
 _MAX_DEPTH: Final = 200
+_MAX_NODES: Final = 5_000_000
+"""What aliases stand for included; 32 MiB of YAML hold fewer without them."""
 
 
 class _Loader(yaml.CSafeLoader):
@@ -107,6 +109,7 @@ def _objects(file: str) -> dict[KubernetesObject, Source]:
         _refuse_depth(file, text)
         while loader.check_node():
             root = cast("yaml.Node", loader.get_node())  # check_node says that there is one
+            _refuse_expansion(file, root)
             _refuse_repeated_keys(file, root)
             data = loader.construct_document(root)
             if data is not None:
@@ -202,6 +205,34 @@ def _refuse_depth(file: str, text: bytes) -> None:
             depth -= 1
         if depth > _MAX_DEPTH:
             raise PlatformError(f"{file}: is nested deeper than any Kubernetes object")
+
+
+def _refuse_expansion(file: str, root: yaml.Node) -> None:
+    """Aliases can write out a file of terabytes, or one without end; no API server takes either."""
+    written: dict[int, tuple[int, int]] = {}  # node → how many nodes it is when written out, how deep
+    begun: set[int] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting[-1]
+        missing = [child for child in _children(node) if id(child) not in written]
+        if id(node) in written or not missing:
+            waiting.pop()
+            below = [written[id(child)] for child in _children(node)]
+            size, depth = 1 + sum(item[0] for item in below), 1 + max((item[1] for item in below), default=0)
+            if size > _MAX_NODES or depth > _MAX_DEPTH:
+                raise PlatformError(f"{file}:{node.start_mark.line + 1}: aliases make it too large or deep")
+            written[id(node)] = size, depth
+            continue
+        if id(node) in begun:
+            raise PlatformError(f"{file}:{node.start_mark.line + 1}: an anchor holds itself")
+        begun.add(id(node))
+        waiting += missing
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else []
 
 
 def _where(error: yaml.YAMLError) -> str:

@@ -178,9 +178,60 @@ def test_bad_files_are_errors_with_their_line(policy: Run, tmp_path: Path, text:
     assert "Traceback" not in done.stderr
 
 
-def test_anchors_in_a_circle_are_read_like_any_other_field(policy: Run) -> None:
-    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: b}\ndata: &d {self: *d}\n"
-    assert policy("check", "-", "--only", "secrets", text=text).returncode == 0
+def laughs(template: str, levels: int) -> str:
+    """Each level is the one before it in `template`, nine times or once."""
+    lines = [f"  l{n}: &l{n} {template.replace('*', f'*l{n - 1}')}" for n in range(1, levels)]
+    return "\n".join([HEAD, "data:", "  l0: &l0 [lol]", *lines]) + "\n"
+
+
+HEAD = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: b}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"{HEAD}\ndata: &d {{self: *d}}\n", ":4: an anchor holds itself"),
+        (f"{HEAD}\ndata: &d {{b: [{{c: *d}}]}}\n", ":4: an anchor holds itself"),
+        (laughs("[*, *, *, *, *, *, *, *, *]", 20), "aliases make it too large or deep"),
+        (laughs("[*]", 5_000), "aliases make it too large or deep"),
+        (laughs("{a: *, <<: {b: *, c: *}}", 60), "aliases make it too large or deep"),
+    ],
+    ids=["circle", "wide circle", "billion laughs", "depth by aliases", "laughs by merging"],
+)
+def test_anchors_that_never_end_are_errors(policy: Run, text: str, message: str) -> None:
+    done = policy("check", "-", "--only", "secrets", text=text)
+    assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+
+
+def test_anchors_that_end_are_read_where_they_are_used(policy: Run) -> None:
+    text = BAD_POD.replace("{privileged: true}", "&c {privileged: true}") + (
+        "  initContainers: [{name: b, image: redis:8, securityContext: *c}]\n"
+    )
+    report = json.loads(policy("check", "-", "--only", "pss-baseline", "--json", text=text).stdout)
+    assert [item["rule"] for item in report["results"]].count("pss-privileged") == 2
+
+
+def test_every_document_of_a_file_is_checked(policy: Run) -> None:
+    namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"
+    done = policy(
+        "check", "-", "--only", "pss-baseline", "--json", text=f"---\n{namespace}---\n---\n{BAD_POD}---\n"
+    )
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["objects"], report["findings"]) == (1, 2, 2)
+    assert {item["line"] for item in report["results"]} == {12, 16}
+
+
+def test_a_bad_document_after_good_ones_is_an_error(policy: Run) -> None:
+    done = policy("check", "-", text=f"{BAD_POD}---\nkind: [\n")
+    assert (done.returncode, "line 13" in done.stderr or "line 12" in done.stderr) == (2, True), done.stderr
+
+
+def test_rules_about_the_program_are_said_to_be_unasked(policy: Run) -> None:
+    report = json.loads(policy("check", STACK, "--json").stdout)
+    assert report["unasked"] > 30
+    assert "not asked: " in policy("check", STACK).stdout
+    only = json.loads(policy("check", STACK, "--only", "pss-baseline", "--json").stdout)
+    assert only["unasked"] == 0
 
 
 def test_huge_and_missing_files_are_errors(policy: Run, tmp_path: Path) -> None:
