@@ -39,15 +39,21 @@ def _family(family: Family) -> Iterator[str]:
 def _row(rule: Rule) -> str:
     marks = " ◇" * rule.program + " ⚒" * (rule.id in REMEDIES)
     levels = " / ".join(_LEVELS[rule.enforcement[name].value] for name in ("dev", "prod"))
-    settings = f" Setting: {', '.join(f'`{name}`' for name in rule.settings)}." if rule.settings else ""
+    names = ", ".join(f"`{_camel(name)}`" for name in rule.settings)
     cells = (
         f"`{rule.id}`{marks}<br>{rule.title}",
         rule.severity.value,
         levels,
-        rule.remediation + settings,
+        rule.remediation + (f" Setting: {names}." if names else ""),
         ", ".join(rule.references),
     )
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _camel(name: str) -> str:
+    """As the pack's configuration has it: `backupDays`."""
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ unknowns, exemptions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, cast
 
@@ -26,6 +27,7 @@ from pulumi_policy import Severity as SdkSeverity
 
 from policies.evaluate import Result, Status, check_object, check_resource, check_stack
 from policies.exemptions import exemptions_of
+from policies.node import MalformedError
 from policies.objects import Stack
 from policies.pulumi_values import built_images, declared_resource, kind_of, kubernetes_object, unproxied
 from policies.registry import FAMILIES, RULES
@@ -118,7 +120,9 @@ def _remedy(rule: Rule) -> Callable[[ResourceValidationArgs], Properties | None]
             return None
         if any(exemption.covers(rule.id, Options().today) for exemption in exemptions_of(subject)):
             return None
-        return remedied(rule.id, subject, unproxied(args.props))
+        with suppress(MalformedError):  # the rule itself says what is wrong there
+            return remedied(rule.id, subject, unproxied(args.props))
+        return None
 
     return remediate
 

@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 from policies.node import Path
 from policies.objects import KubernetesObject
 from policies.rules.labels import NAME, RECOMMENDED
-from policies.rules.mcp import runs_tools
+from policies.rules.mcp import COMPONENT, runs_tools
 
 Properties = dict[str, Any]
 Remedy = Callable[[KubernetesObject, Properties], bool]
@@ -72,7 +72,8 @@ def _no_token(subject: KubernetesObject, properties: Properties) -> bool:
 
 def _tools(subject: KubernetesObject) -> Iterator[Path]:
     for pod in subject.pods():
-        if runs_tools(pod) and not (pod.spec.unknown or pod.spec.absent):
+        known = not (pod.spec.unknown or pod.spec.absent or pod.metadata.at("labels").key(COMPONENT).unknown)
+        if known and runs_tools(pod):
             yield pod.spec.path
 
 

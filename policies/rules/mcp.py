@@ -25,7 +25,7 @@ from policies.rule import (
 
 FAMILY: Final = Family("mcp", "The gateway, MCP servers and agents", together="platform")
 
-_COMPONENT: Final = "app.kubernetes.io/component"
+COMPONENT: Final = "app.kubernetes.io/component"
 _NAME: Final = "app.kubernetes.io/name"
 _SERVER_LABEL: Final = "mcp-platform.dev/server"
 _RUNS_TOOLS: Final = ("agent", "server")
@@ -42,7 +42,7 @@ _LONGEST_CALL: Final = 300
 
 def _gateway_file(subject: KubernetesObject, name: str) -> Iterator[Node]:
     """A file of the gateway's configuration, in the ConfigMaps that are its."""
-    component = subject.labels.key(_COMPONENT)
+    component = subject.labels.key(COMPONENT)
     file = subject.node.key("data").key(name)
     if component.value in ("gateway", UNKNOWN) and not file.absent:
         yield Node(UNKNOWN, file.path) if component.unknown else read(file)
@@ -147,7 +147,7 @@ def _has_everything(names: Node) -> bool:
 
 def runs_tools(pod: Pod) -> bool:
     """The pod does what a model says; an unknown label may say so."""
-    return pod.metadata.at("labels").key(_COMPONENT).value in (*_RUNS_TOOLS, UNKNOWN)
+    return pod.metadata.at("labels").key(COMPONENT).value in (*_RUNS_TOOLS, UNKNOWN)
 
 
 @FAMILY.pod(
@@ -210,7 +210,7 @@ def mcp_no_cluster_rights(stack: Stack, _options: Options) -> Findings:
 )
 def mcp_through_gateway(stack: Stack, options: Options) -> Findings:
     servers = [
-        pod for pod in stack.pods if pod.metadata.at("labels").key(_COMPONENT).value in ("server", UNKNOWN)
+        pod for pod in stack.pods if pod.metadata.at("labels").key(COMPONENT).value in ("server", UNKNOWN)
     ]
     for policy in stack.of_kind(_NETWORK_POLICY):
         if not any(_takes(policy, pod) is not False for pod in servers):
@@ -266,7 +266,7 @@ def mcp_server_port(stack: Stack, _options: Options) -> Findings:
     references=("MCP: transports",),
 )
 def mcp_over_http(pod: Pod, _options: Options) -> Findings:
-    if pod.metadata.at("labels").key(_COMPONENT).value != "server":
+    if pod.metadata.at("labels").key(COMPONENT).value != "server":
         return
     for container in pod.lasting_containers():
         for field in ("command", "args"):

@@ -327,6 +327,23 @@ def test_at_level_remediate_what_is_missing_is_added(
     assert found == value
 
 
+def test_what_is_malformed_or_not_known_is_left_as_it_is(changed: Change) -> None:
+    def unsure(item: dict[str, Any]) -> None:
+        del pod(item)["automountServiceAccountToken"]
+        item["spec"]["template"]["metadata"]["labels"] = UNKNOWN_STRING_VALUE
+
+    def malformed(item: dict[str, Any]) -> None:
+        item["spec"]["template"]["metadata"] = "none"
+
+    with running_pack("prod") as stub:
+        level = analyzer_pb2.PolicyConfig(enforcementLevel=analyzer_pb2.REMEDIATE)
+        names = ("recommended-labels", "mcp-no-cluster-token")
+        stub.Configure(analyzer_pb2.ConfigureAnalyzerRequest(policyConfig=dict.fromkeys(names, level)))
+        for edit in (unsure, malformed):
+            for item in changed("StatefulSet/postgres", edit):
+                assert not stub.Remediate(analyzer_pb2.AnalyzeRequest(**request_of(item))).remediations
+
+
 def test_without_the_level_nothing_is_put_right(
     prod: analyzer_pb2_grpc.AnalyzerStub, changed: Change
 ) -> None:
