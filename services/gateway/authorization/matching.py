@@ -22,10 +22,13 @@ class Kind(StrEnum):
 
 def matcher(patterns: Iterable[str]) -> Matcher:
     """Whether a text fits any of the patterns; upper and lower case differ."""
-    expressions = [re.compile(fnmatch.translate(pattern)) for pattern in patterns]
-    if not expressions:
+    wanted = tuple(patterns)
+    if not wanted:
         return lambda _text: False
-    return lambda text: any(expression.match(text) for expression in expressions)
+    if "*" in wanted:
+        return lambda _text: True
+    match = re.compile("|".join(map(fnmatch.translate, wanted))).match
+    return lambda text: match(text) is not None
 
 
 def canonical(uri: str) -> str | None:

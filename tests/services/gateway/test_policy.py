@@ -12,7 +12,7 @@ from services.gateway.authorization import (
     decisions,
     load_policy,
 )
-from services.gateway.authorization.matching import canonical
+from services.gateway.authorization.matching import canonical, matcher
 from services.gateway.errors import RpcError
 from services.gateway.messages import raw
 from services.gateway.names import PrefixedNames
@@ -86,6 +86,22 @@ def test_the_issuer_must_be_named_where_there_are_several(tmp_path: Path) -> Non
     load(tmp_path, text)
     with pytest.raises(PolicyError, match="several are trusted"):
         load(tmp_path, text, TWO)
+
+
+PATTERNS = {
+    ("*",): ({"", "a", "a\nb"}, set[str]()),
+    ("a", "*"): ({"", "a", "b"}, set[str]()),
+    (): (set[str](), {"", "a", "*"}),
+    ("a", "b*"): ({"a", "b", "bc", "b\n"}, {"", "ab", "A", "cb", "a\n"}),
+    ("[ab]?", "c|d", "e.", "(f"): ({"ax", "b1", "c|d", "e.", "(f"}, {"a", "c", "d", "ex", "f", "[ab]?"}),
+}
+
+
+@pytest.mark.parametrize(("patterns", "texts"), PATTERNS.items(), ids=str)
+def test_patterns(patterns: tuple[str, ...], texts: tuple[set[str], set[str]]) -> None:
+    matches = matcher(patterns)
+    fitting, others = texts
+    assert {it for it in fitting | others if matches(it)} == fitting
 
 
 @pytest.mark.parametrize("file", sorted((Path(__file__).parents[3] / "access").glob("*.yaml")), ids=str)
