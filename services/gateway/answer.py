@@ -35,6 +35,11 @@ class Answer:
             self.status = status
             await respond(self._send, status, body, headers=[*self._headers, *headers])
 
+    async def end(self) -> None:
+        """End a stream that nothing is the answer of."""
+        self.finished = True
+        await self._send({"type": "http.response.body", "body": b""})
+
     async def _begin_stream(self) -> None:
         if not self.status:
             self.status = 200

@@ -194,6 +194,7 @@ class GatewayApp:
             trail,
             self._tracer,
             self._config.requests.deadline_seconds,
+            None if self._listening is None else self._listening.older,
         )
         pages = reading.operations(SERVICE, self._health, self._access, self._config, self._lists)
         pages += figures.operations(SERVICE, self._health, self._fleet, self._registry)

@@ -12,6 +12,7 @@ from services.gateway.extensions import TASKS
 from services.gateway.forward import Forwarder
 from services.gateway.list_parts import LISTS
 from services.gateway.listening.changes import METHOD as LISTEN
+from services.gateway.listening.older import SUBSCRIBE, UNSUBSCRIBE
 from services.gateway.listening.service import ListeningService
 from services.gateway.lists import Lists
 from services.gateway.messages import RawObject
@@ -42,8 +43,8 @@ def routes(
     search: ToolSearch | None = None,
 ) -> Mapping[str, Route]:
     """The whole method table; without `listening` and `tasks`, none of their methods."""
-    stateless = frozenset({Era.STATELESS})
-    listen = {} if listening is None else {LISTEN: Route(listening.listen, READ_SCOPE, stateless)}
+    stateless, handshake = frozenset({Era.STATELESS}), frozenset({Era.HANDSHAKE})
+    listens = listening is not None
     extensions = [] if tasks is None else [TASKS]
     call_tool = forwarder.forward if tasks is None else tasks.call
     lists_of = {method: Route(lists.answer, READ_SCOPE) for method in LISTS}
@@ -53,19 +54,28 @@ def routes(
         lists_of["tools/list"] = Route(search.list, READ_SCOPE)
         instructions += definition.INSTRUCTIONS
     return {
-        **listen,
+        **({} if listening is None else _about_changes(listening)),
         "server/discover": Route(
-            own_methods.discover(extensions, instructions, listening=bool(listen)), eras=stateless
+            own_methods.discover(extensions, instructions, listening=listens), eras=stateless
         ),
-        "initialize": Route(own_methods.initialize(instructions), eras=frozenset({Era.HANDSHAKE})),
-        "logging/setLevel": Route(own_methods.set_level(levels), eras=frozenset({Era.HANDSHAKE})),
-        "ping": Route(own_methods.ping, eras=frozenset({Era.HANDSHAKE})),
+        "initialize": Route(own_methods.initialize(instructions, listening=listens), eras=handshake),
+        "logging/setLevel": Route(own_methods.set_level(levels), eras=handshake),
+        "ping": Route(own_methods.ping, eras=handshake),
         **lists_of,
         "resources/read": Route(forwarder.forward, READ_SCOPE),
         "prompts/get": Route(forwarder.forward, READ_SCOPE),
         "completion/complete": Route(forwarder.complete, READ_SCOPE),
         "tools/call": Route(call_tool, CALL_SCOPE),
         **({} if tasks is None else _about_tasks(tasks)),
+    }
+
+
+def _about_changes(listening: ListeningService) -> Mapping[str, Route]:
+    handshake = frozenset({Era.HANDSHAKE})
+    return {
+        LISTEN: Route(listening.listen, READ_SCOPE, frozenset({Era.STATELESS})),
+        SUBSCRIBE: Route(listening.older.subscribe, READ_SCOPE, handshake),
+        UNSUBSCRIBE: Route(listening.older.unsubscribe, READ_SCOPE, handshake),
     }
 
 

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from services.gateway.access import Access
+from services.gateway.access import READ_SCOPE, Access
 from services.gateway.answer import Answer
 from services.gateway.asking import Asker
 from services.gateway.audit.trail import Trail
@@ -18,8 +18,9 @@ from services.gateway.disconnect import CancelOnDisconnect
 from services.gateway.dispatch import Route, route_for
 from services.gateway.eras import era_of, for_caller, may_be_older, meta_of
 from services.gateway.errors import INTERNAL_ERROR, HttpRefusal, RpcError
-from services.gateway.guard import PARAMETER_PREFIX, ClientGoneError, Guard, takes_stream
+from services.gateway.guard import PARAMETER_PREFIX, ClientGoneError, Guard, asks_for_stream, takes_stream
 from services.gateway.listening.changes import METHOD as LISTEN
+from services.gateway.listening.older import OlderListening
 from services.gateway.messages import (
     decode_request,
     decode_response,
@@ -39,6 +40,8 @@ from services.kit.metrics import OTHER
 from services.kit.tokens import Principal
 
 MAX_PARAMETER_BYTES: Final = 8192
+STREAM: Final = "GET"
+"""HTTP's method by which the older generation opens a stream, in the log in place of one of MCP's."""
 _CLIENT_CLOSED: Final = 499
 """What proxies log when the caller left before the answer; never sent."""
 
@@ -59,6 +62,7 @@ class McpEndpoint:
         trail: Trail,
         tracer: Tracer,
         deadline_seconds: float,
+        older: OlderListening | None,
     ) -> None:
         self._guard = guard
         self._access = access
@@ -71,6 +75,7 @@ class McpEndpoint:
         self._trail = trail
         self._tracer = tracer
         self._deadline_seconds = deadline_seconds
+        self._older = older
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong in it becomes a JSON-RPC error."""
@@ -128,9 +133,8 @@ class McpEndpoint:
 
     async def _answer(self, scope: Scope, receive: Receive, answer: Answer, record: Record) -> None:
         if scope["method"] != "POST":
-            raise HttpRefusal(
-                405, "only POST is served here", reason="method", headers=((b"allow", b"POST"),)
-            )
+            await self._hear(scope, receive, answer, record)
+            return
         headers = self._guard.headers(scope)
         principal, view = await self._access.admit(headers.get(b"authorization"))
         record.principal = principal
@@ -158,6 +162,35 @@ class McpEndpoint:
                 result = await route.answer(call)
             body = result_bytes(call.id, for_caller(call.era, result))
             await self._finish(answer, record, 200, body, call.reply_headers)
+
+    async def _hear(self, scope: Scope, receive: Receive, answer: Answer, record: Record) -> None:
+        """Serve the one stream that isn't a POST's: on which the older generation hears of changes."""
+        headers = self._guard.headers(scope) if scope["method"] == STREAM and self._older else {}
+        asked = HEADER in headers and may_be_older(headers) and asks_for_stream(headers)
+        if self._older is None or not asked:
+            raise HttpRefusal(
+                405, "only POST is served here", reason="method", headers=((b"allow", b"POST"),)
+            )
+        credentials = headers.get(b"authorization")
+        principal, view = await self._access.admit(credentials)
+        record.principal, record.method, record.era = principal, STREAM, Era.HANDSHAKE
+        bind_request(record.request_id, user=principal.subject)
+        await self._limiter.admit(principal, None)
+        self._access.require(principal, {READ_SCOPE})
+        call = Call(
+            id="",
+            method=STREAM,
+            params={},
+            meta={},
+            era=Era.HANDSHAKE,
+            principal=principal,
+            view=view,
+            credentials=credentials,
+            session=headers[HEADER],
+        )
+        async with CancelOnDisconnect(receive):
+            await self._older.hear(call, answer.event)
+            await answer.end()
 
     def _read(
         self, body: bytes, headers: dict[bytes, bytes], principal: Principal, view: View, record: Record
@@ -202,7 +235,7 @@ class McpEndpoint:
         seconds = record.seconds
         method = record.method if record.method in self._table else OTHER
         self._metrics.requests_of(method, record.era or "none", record.status).inc()
-        if method != LISTEN:  # how long callers listen says nothing of the gateway
+        if record.method not in {LISTEN, STREAM}:  # how long callers listen says nothing of the gateway
             self._metrics.durations_of(method).observe(seconds)
         get_logger().info(
             "request",

@@ -139,6 +139,11 @@ def takes_stream(headers: dict[bytes, bytes]) -> bool:
     return _STREAM in accept
 
 
+def asks_for_stream(headers: dict[bytes, bytes]) -> bool:
+    """Whether a GET is one for a stream of events."""
+    return _STREAM in headers.get(b"accept", b"")
+
+
 def _any_in(options: Iterable[bytes], value: bytes) -> bool:
     return any(option in value for option in options)
 

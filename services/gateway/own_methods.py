@@ -27,7 +27,7 @@ LISTENING_CAPABILITIES: Final[dict[str, Any]] = {
     "resources": {"listChanged": True, "subscribe": True},
     "prompts": {"listChanged": True},
 }
-"""With `subscriptions/listen`, which the older generation doesn't have."""
+"""With `subscriptions/listen`, or the older generation's stream."""
 
 
 def discover(
@@ -50,25 +50,25 @@ def discover(
     return answer
 
 
-HANDSHAKE_CAPABILITIES: Final = {**CAPABILITIES, "logging": {}}
-"""In 2026-07-28 a request says by itself which messages it wants."""
-
-
-def initialize(instructions: str) -> Callable[[Call], Awaitable[RawObject]]:
+def initialize(instructions: str, *, listening: bool) -> Callable[[Call], Awaitable[RawObject]]:
     """`initialize` of the older generation: the version is the caller's if we know it; we keep nothing."""
+    # In 2026-07-28 a request says by itself which messages it wants.
+    capabilities = {**(LISTENING_CAPABILITIES if listening else CAPABILITIES), "logging": {}}
 
     async def answer(call: Call) -> RawObject:
         try:
             requested = decode_text(call.params["protocolVersion"])
         except (KeyError, *DECODE_ERRORS):
             requested = ""
+        declared: RawObject = {}
         with contextlib.suppress(KeyError, *DECODE_ERRORS):
-            session = session_id(decode_object(call.params["capabilities"]))
-            if session is not None:
-                call.reply_headers.append((HEADER, session))
+            declared = decode_object(call.params["capabilities"])
+        session = session_id(declared, always=listening)
+        if session is not None:
+            call.reply_headers.append((HEADER, session))
         return {
             "protocolVersion": raw(requested if requested in HANDSHAKE_VERSIONS else HANDSHAKE_VERSIONS[-1]),
-            "capabilities": raw(HANDSHAKE_CAPABILITIES),
+            "capabilities": raw(capabilities),
             "serverInfo": raw(IMPLEMENTATION),
             "instructions": raw(instructions),
         }

@@ -27,11 +27,16 @@ DEFAULT_LOG_LEVEL: Final = "info"
 MAX_SESSIONS: Final = 10_000
 
 
-def session_id(capabilities: RawObject) -> bytes | None:
-    """The id for a caller with these capabilities; None when there is nothing to ask it for."""
+def session_id(capabilities: RawObject, *, always: bool = False) -> bytes | None:
+    """The id for a caller with these capabilities.
+
+    None when there is nothing to ask it for, unless it needs a session `always`: to subscribe to resources.
+    """
     kept = {name: capabilities[name] for name in _KEPT if name in capabilities}
     text = encode(kept)
-    if not kept or len(text) > _MAX_BYTES:
+    if len(text) > _MAX_BYTES:
+        kept, text = {}, encode({})
+    if not kept and not always:
         return None
     return base64.urlsafe_b64encode(text) + b"." + secrets.token_hex(_UNIQUE_BYTES).encode()
 

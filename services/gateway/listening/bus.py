@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 
 from services.gateway.cache.metrics import Kind as Kept
 from services.gateway.listening.changes import Change
+from services.gateway.listening.sessions import CHANNEL as SESSIONS
 from services.gateway.listening.streams import Streams
 from services.gateway.messages import DECODE_ERRORS
 from services.gateway.traffic.shared_store import KEY_PREFIX, SharedStore, StoreDownError
@@ -135,13 +136,17 @@ class Bus:
 
     async def _follow(self, subscription: PubSub, store: SharedStore) -> None:
         """Hear until Redis is away; a connection that died without a sign is noticed by that, too."""
-        await subscription.subscribe(CHANNEL)
+        await subscription.subscribe(CHANNEL, SESSIONS)
         while not store.problem:
             message = await subscription.get_message(ignore_subscribe_messages=True, timeout=RETRY_SECONDS)
             if message is None:
                 continue
+            data = message["data"] or b""
+            if message["channel"] == SESSIONS.encode():
+                self._streams.renew(data if isinstance(data, str) else data.decode())
+                continue
             try:
-                heard = _decoder.decode(message["data"] or b"")
+                heard = _decoder.decode(data)
             except DECODE_ERRORS:
                 get_logger().warning("a message of another replica isn't one")
                 continue

@@ -65,12 +65,12 @@ def acknowledgement(subscription: RequestId, honored: Filter) -> bytes:
     return _notification(ACKNOWLEDGED_METHOD, subscription, notifications=honored)
 
 
-def list_changed(subscription: RequestId, kind: Kind) -> bytes:
-    """A list is worth asking for again."""
+def list_changed(subscription: RequestId | None, kind: Kind) -> bytes:
+    """A list is worth asking for again. The older generation's messages name no subscription."""
     return _notification(f"notifications/{kind}/list_changed", subscription)
 
 
-def resource_updated(subscription: RequestId, uri: str) -> bytes:
+def resource_updated(subscription: RequestId | None, uri: str) -> bytes:
     """A resource is worth reading again; `uri` is the caller's."""
     return _notification(UPDATED_METHOD, subscription, uri=uri)
 
@@ -80,6 +80,7 @@ def closing(subscription: RequestId) -> RawObject:
     return {"_meta": raw_json({SUBSCRIPTION_KEY: subscription})}
 
 
-def _notification(method: str, subscription: RequestId, **params: object) -> bytes:
-    content = {"_meta": {SUBSCRIPTION_KEY: subscription}, **params}
-    return encode({"jsonrpc": "2.0", "method": method, "params": content})
+def _notification(method: str, subscription: RequestId | None, **params: object) -> bytes:
+    meta = {} if subscription is None else {"_meta": {SUBSCRIPTION_KEY: subscription}}
+    content = {**meta, **params}
+    return encode({"jsonrpc": "2.0", "method": method, **({"params": content} if content else {})})

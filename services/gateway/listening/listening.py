@@ -70,15 +70,21 @@ class Listening:
             raise HttpRefusal(406, "Accept must include text/event-stream", reason="accept")
         kinds, resources = self._read(call)
         stream = self._streams.open(call, kinds, resources)
+        await self.hold(
+            stream, call.on_event, lambda: acknowledgement(call.id, self._honored(kinds, resources))
+        )
+        return closing(call.id)
+
+    async def hold(self, stream: Stream, send: OnEvent, first: Callable[[], bytes | None]) -> None:
+        """Serve a stream until its end; `first` begins it once the servers are listened to."""
         try:
             with self._idle():
                 await self._watcher.settle()
-                await call.on_event(acknowledgement(call.id, self._honored(kinds, resources)))
-                await self._serve(stream, call.on_event)
+                await send(first())
+                await self._serve(stream, send)
         finally:
             self._streams.close(stream)
             self._metrics.ended.labels(stream.ended or End.CLIENT).inc()
-        return closing(call.id)
 
     async def watch(self) -> None:
         """Look after all streams until cancelled: one clock for all of them."""
@@ -142,3 +148,5 @@ class Listening:
         if changed:
             for kind in Kind:
                 stream.list_changed(kind)
+        if stream.renew is not None:
+            await stream.renew(stream)

@@ -14,6 +14,8 @@ from services.gateway.listening.bus import Bus, Forget
 from services.gateway.listening.interest import Interest
 from services.gateway.listening.listening import Listening
 from services.gateway.listening.metrics import ListeningMetrics
+from services.gateway.listening.older import OlderListening
+from services.gateway.listening.sessions import Sessions
 from services.gateway.listening.streams import Streams
 from services.gateway.listening.watcher import Watcher
 from services.gateway.messages import RawObject
@@ -66,6 +68,9 @@ class ListeningService:
         )
         metrics = ListeningMetrics(registry, self._streams.__len__, lambda: self._watcher.open)
         self._listening = Listening(fleet, access, targets, self._streams, self._watcher, metrics, idle)
+        sessions = Sessions(store, config.subscriptions.max_resources)
+        self.older = OlderListening(self._listening, sessions, fleet, targets, self._streams, self._watcher)
+        """For callers of the older generation."""
 
     def run(self, background: Background) -> None:
         """Begin what runs beside the requests."""

@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 from services.gateway.authorization import Kind, View
-from services.gateway.call import Call
+from services.gateway.call import Call, Era
 from services.gateway.listening.changes import list_changed, resource_updated
 from services.gateway.listening.interest import Resource
 from services.kit.tokens import Principal
@@ -39,12 +39,16 @@ class Stream:
             resources: the resources that are listened to, and how the caller writes each.
             keep_alive: seconds between signs of life.
         """
-        self.id = call.id
+        self.id = call.id if call.era is Era.STATELESS else None
         self.credentials = call.credentials
         self.principal: Principal = call.principal
         self.view: View = call.view
         self.kinds = kinds
         self.resources = resources
+        self.session: str | None = None
+        """Whose stream it is in the older generation, …"""
+        self.renew: Callable[[Self], Awaitable[None]] | None = None
+        """… and what looks again at what that session subscribed to."""
         self.wake = asyncio.Event()
         self.ended: End | None = None
         self.unchecked = False
@@ -62,6 +66,11 @@ class Stream:
         """Something was sent; the next sign of life is due a while after it."""
         self.silent = False
         self._ping_at = time.monotonic() + self._keep_alive
+
+    def may_read(self, server: str, uri: str) -> bool:
+        """Whether the caller may read a resource, as far as is known."""
+        decision = self.view.decide(Kind.RESOURCE, server, uri)
+        return decision.allowed and decision.scopes <= self.principal.scopes
 
     def list_changed(self, kind: Kind) -> None:
         """Tell of a list, if it is listened to."""

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections import Counter as Counts
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from services.gateway.authorization import Kind
@@ -63,11 +63,37 @@ class Streams:
         self._by_caller[caller] -= 1
         if not self._by_caller[caller]:
             del self._by_caller[caller]
-        for resource in stream.resources:
-            self._by_resource[resource].remove(stream)
-            if not self._by_resource[resource]:
-                del self._by_resource[resource]
+        self._unlist(stream, stream.resources)
         self._interest.remove(stream.kinds, stream.resources)
+
+    def change(self, stream: Stream, resources: dict[Resource, str]) -> None:
+        """Have a stream, if it is still open, listen to other resources.
+
+        Raises:
+            HttpRefusal: they would be too many; nothing is changed.
+        """
+        if stream not in self._open:
+            return
+        added, removed = (
+            resources.keys() - stream.resources.keys(),
+            stream.resources.keys() - resources.keys(),
+        )
+        self._check_room(added)
+        for resource in added:
+            self._by_resource.setdefault(resource, set()).add(stream)
+        self._unlist(stream, removed)
+        self._interest.add((), added)
+        self._interest.remove((), removed)
+        stream.resources = resources
+
+    def of_session(self, session: str) -> list[Stream]:
+        """Those of one session of the older generation."""
+        return [stream for stream in self._open if stream.session == session]
+
+    def renew(self, session: str) -> None:
+        """What a session subscribed to has changed, at another replica."""
+        for stream in self.of_session(session):
+            stream.check()
 
     def tell(self, change: Change) -> None:
         """Note a change on every stream that wants to hear of it and may."""
@@ -122,17 +148,25 @@ class Streams:
             raise _refusal(429, f"you have {most} streams already", "streams_principal")
         if len(resources) > settings.max_resources:
             raise RpcError(INVALID_PARAMS, f"more than {settings.max_resources} resourceSubscriptions")
+        self._check_room(resources)
+
+    def _check_room(self, resources: Collection[Resource]) -> None:
         for server in {server for server, _ in resources}:
             uris = [uri for name, uri in resources if name == server]
-            if self._interest.more(server, uris) > settings.max_resources_per_server:
+            if self._interest.more(server, uris) > self._settings.max_resources_per_server:
                 raise _refusal(503, f"too many resources of {server!r} are listened to", "resources")
+
+    def _unlist(self, stream: Stream, resources: Iterable[Resource]) -> None:
+        for resource in resources:
+            self._by_resource[resource].remove(stream)
+            if not self._by_resource[resource]:
+                del self._by_resource[resource]
 
     def _tell_of_resource(self, change: Change) -> None:
         told: set[Stream] = set()
         for whole in _wholes(change.uri):
             for stream in self._by_resource.get((change.server, whole), set()) - told:
-                decision = stream.view.decide(Kind.RESOURCE, change.server, change.uri)
-                if decision.allowed and decision.scopes <= stream.principal.scopes:
+                if stream.may_read(change.server, change.uri):
                     written = stream.resources[change.server, whole]
                     stream.updated(written + change.uri.removeprefix(whole), written)
                     told.add(stream)

@@ -67,8 +67,8 @@ def test_a_tool_that_asks_its_caller(gateway: Gateway, mode: str, server: str) -
 
 def test_a_client_that_cant_be_asked_gets_the_servers_error(gateway: Gateway) -> None:
     headers = connect(gateway, {})
-    assert "Mcp-Session-Id" not in headers
-    assert gateway.legacy("tools/call", {"name": "alpha__paint"}).json()["error"]["code"] == -32021
+    said = gateway.legacy("tools/call", {"name": "alpha__paint"}, **headers)
+    assert said.json()["error"]["code"] == -32021
     no_stream = {**connect(gateway, ELICITS), "Accept": "application/json"}
     refused = gateway.legacy("tools/call", {"name": "alpha__paint"}, **no_stream)
     assert refused.json()["error"]["code"] == -32021
@@ -134,6 +134,7 @@ def test_sessions_carry_what_the_client_can() -> None:
     assert encode(carried) == encode({name: {"form": {}} for name in ("elicitation", "roots", "sampling")})
     assert session_id({}) is None
     assert session_id({"elicitation": raw("x" * 2000)}) is None
+    assert capabilities_of(session_id({"elicitation": raw("x" * 2000)}, always=True)) == {}
     assert session_id(said) != session_id(said)
 
 

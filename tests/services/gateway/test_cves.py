@@ -239,7 +239,8 @@ def test_a_session_of_somebody_else_is_worth_nothing(guarded: Gateway, tokens: T
     )
     assert refused.status_code == 403
     assert guarded.legacy("tools/list", None, **{"Mcp-Session-Id": session}).status_code == 401
-    assert httpx2.get(f"{guarded.url}/mcp", headers=with_session).status_code == 405
+    anonymous = {"Accept": "text/event-stream", "Mcp-Session-Id": session}
+    assert httpx2.get(f"{guarded.url}/mcp", headers=anonymous).status_code == 401
     assert httpx2.delete(f"{guarded.url}/mcp", headers=with_session).status_code == 405
     reply = {"jsonrpc": "2.0", "id": session, "result": {"action": "accept"}}
     assert post(guarded, reply, eve, **{"Mcp-Session-Id": session}).status_code == 400

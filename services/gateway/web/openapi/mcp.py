@@ -72,7 +72,7 @@ _HEADERS: Final = {
 
 def path_item(schemas: Schemas) -> dict[str, Any]:
     """The path's methods."""
-    return {"post": _post(schemas), "get": _unserved("get", schemas), "delete": _unserved("delete", schemas)}
+    return {"post": _post(schemas), "get": _stream(schemas), "delete": _unserved("delete", schemas)}
 
 
 def _post(schemas: Schemas) -> dict[str, Any]:
@@ -102,10 +102,25 @@ def _post(schemas: Schemas) -> dict[str, Any]:
     }
 
 
+def _stream(schemas: Schemas) -> dict[str, Any]:
+    """Its header is no parameter here: tools that try what is described would wait for the stream's end."""
+    error = schemas.of(JsonRpcError)
+    responses = {status: refused(status, error, JSON_TYPE) for status in GUARDED}
+    responses[200] = answered("Notifications, until the token expires", {STREAM_TYPE: {"type": "string"}})
+    responses[405] = refused(405, error, JSON_TYPE, why="There is no session, or no streams are offered")
+    return {
+        "operationId": "mcpStream",
+        "summary": "What changes, for clients of 2025-11-25 that send the Mcp-Session-Id and a token",
+        "tags": ["mcp"],
+        "responses": {str(status): it for status, it in sorted(responses.items())},
+        "security": [],
+    }
+
+
 def _unserved(method: str, schemas: Schemas) -> dict[str, Any]:
     return {
         "operationId": f"mcp_{method}",
-        "summary": "Without sessions there is no stream to read and nothing to end",
+        "summary": "Nothing is kept of a session that would have to be ended",
         "tags": ["mcp"],
         "responses": {"405": refused(405, schemas.of(JsonRpcError), JSON_TYPE)},
         "security": [],

@@ -37,15 +37,24 @@ def request(wanted: Any, *, token: str | None = None, id_: Any = 7) -> dict[str,
     return {"json": body, "headers": headers}
 
 
+def short(message: dict[str, Any]) -> str:
+    """A notification as a word: "tools", or a resource's URI."""
+    if message["method"] == "notifications/resources/updated":
+        return message["params"]["uri"]
+    return message["method"].split("/")[1]
+
+
 class Listener:
     """A client on a thread of its own that keeps all that comes; begins when its stream is acknowledged."""
 
     request = staticmethod(request)
+    short = staticmethod(short)
 
     def __init__(
         self, gateway: Gateway, wanted: dict[str, Any], *, token: str | None = None, id_: Any = 7
     ) -> None:
         self._url = f"{gateway.url}/mcp"
+        self._method = "POST"
         self._wait_for = gateway.wait_for
         self._request = request(wanted, token=token, id_=id_)
         self.client = httpx2.Client(timeout=httpx2.Timeout(20, read=None))
@@ -69,7 +78,7 @@ class Listener:
 
     def _read(self) -> None:
         try:
-            with self.client.stream("POST", self._url, **self._request) as response:
+            with self.client.stream(self._method, self._url, **self._request) as response:
                 self._response = response
                 self.headers = dict(response.headers)
                 for line in response.iter_lines():
@@ -109,13 +118,6 @@ class Listener:
         assert self.finished.wait(30)
         assert not self.broken
         return self.messages[-1]["result"]
-
-
-def short(message: dict[str, Any]) -> str:
-    """A notification as a word: "tools", or a resource's URI."""
-    if message["method"] == "notifications/resources/updated":
-        return message["params"]["uri"]
-    return message["method"].split("/")[1]
 
 
 @pytest.fixture(scope="session")

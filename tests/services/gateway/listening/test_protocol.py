@@ -57,12 +57,9 @@ def test_it_is_offered_where_it_is_served(
     assert (refused.status_code, refused.json()["error"]["code"]) == (404, -32601)
 
 
-def test_the_older_generation_has_no_streams(gateway: Gateway) -> None:
-    said = gateway.legacy("initialize", {"protocolVersion": "2025-11-25", "capabilities": {}}).json()
-    assert said["result"]["capabilities"]["resources"] == {}
+def test_the_older_generation_has_no_such_method(gateway: Gateway) -> None:
     refused = gateway.legacy("subscriptions/listen", {"notifications": ALL_LISTS}).json()
     assert refused["error"]["code"] == -32601
-    assert httpx2.get(f"{gateway.url}/mcp", headers={"Accept": "text/event-stream"}).status_code == 405
 
 
 @pytest.fixture(scope="module")
