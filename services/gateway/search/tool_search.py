@@ -9,6 +9,7 @@ import msgspec
 
 from services.gateway.call import Call, tool_of
 from services.gateway.config_search import Search
+from services.gateway.errors import RpcError
 from services.gateway.list_parts import LISTS
 from services.gateway.lists import Listed, Lists, refuse_cursor
 from services.gateway.messages import RawObject, encode, raw
@@ -22,6 +23,7 @@ from services.kit.logs import get_logger
 from services.kit.metrics import ErrorType
 
 _NO_ARGUMENTS: Final = msgspec.Raw(b"{}")
+_TRUE: Final = msgspec.Raw(b"true")
 _TOOLS_LIST: Final = "tools/list"
 
 Answer = Callable[[Call], Awaitable[RawObject]]
@@ -44,7 +46,13 @@ class ToolSearch:
         self._documents = Documents()
         self._metrics = metrics
         self._definition = definition(settings)
-        self._alone = Listed(LISTS[_TOOLS_LIST], {NAME: self._definition}, max_ttl_ms, True, {})  # noqa: FBT003 - public
+        self._alone = Listed(
+            kind=LISTS[_TOOLS_LIST],
+            items={NAME: self._definition},
+            ttl_ms=max_ttl_ms,
+            public=True,
+            missing={},
+        )
         self._shadowed = False
 
     async def list(self, call: Call) -> RawObject:
@@ -54,7 +62,7 @@ class ToolSearch:
             RpcError: the caller sent a cursor.
         """
         refuse_cursor(call)
-        everything = bytes(call.meta.pop(ALL_TOOLS_META, b"")) == b"true" or self._settings.list_all
+        everything = bytes(call.meta.pop(ALL_TOOLS_META, b"")) == bytes(_TRUE) or self._settings.list_all
         shown = self._settings.always_listed
         if not everything and not shown:
             return self._lists.page(self._alone)
@@ -79,10 +87,13 @@ class ToolSearch:
         with self._metrics.tools.call(OWN_SERVER, NAME) as measured:
             try:
                 return await self._search(call)
+            except RpcError:
+                measured.failed(ErrorType.PROTOCOL)
+                raise
             except SearchError as error:
                 measured.failed(ErrorType.TOOL)
                 call.error = ErrorType.TOOL
-                return {"content": raw([{"type": "text", "text": str(error)}]), "isError": raw(True)}  # noqa: FBT003 - JSON
+                return {"content": raw([{"type": "text", "text": str(error)}]), "isError": _TRUE}
 
     async def _search(self, call: Call) -> RawObject:
         words, limit = read(call.params.get("arguments", _NO_ARGUMENTS), self._settings)

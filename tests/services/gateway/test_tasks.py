@@ -170,6 +170,14 @@ def test_a_server_declares_which_of_its_tools_are_for_tasks(jobs: Jobs) -> None:
     assert call(gateway, "once", arguments={"name": "a"}).json()["result"]["resultType"] == "complete"
 
 
+def test_a_search_for_tools_is_never_a_task(jobs: Jobs) -> None:
+    gateway = jobs.gateway(tasks={"tools": [{"match": "*"}]}, search={})
+    params = {"name": "search_tools", "arguments": {"query": "declared"}}
+    result = gateway.mcp("tools/call", params, meta=DECLARED).json()["result"]
+    assert result["resultType"] == "complete"
+    assert result["structuredContent"]["tools"][0]["name"] == "jobs__declared"
+
+
 def test_a_failing_tool_completes_and_an_error_fails(jobs: Jobs) -> None:
     gateway = jobs.gateway(tasks={"max_result_bytes": 2048})
     failing = until(gateway, made(gateway, "fail"), FINAL)
