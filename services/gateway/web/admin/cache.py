@@ -86,7 +86,7 @@ def operations(cache: ResponseCache, fleet: Fleet) -> list[Operation]:
             scope=ADMIN_SCOPE,
             summary="Forget a server's answers, or all: here now, in other replicas within seconds",
             returns=Purged,
-            query={"server": Parameter(_SERVER), "cache": Parameter(_KIND)},
+            query={"server": Parameter(_SERVER), "cache": Parameter(_KIND, values=tuple(Kind))},
             refusals={404: "There is no such server"},
         ),
     ]
