@@ -20,7 +20,7 @@ FAILURES: Final = "namespace:mcp_tool_call_failures:ratio_rate"
 SLOW: Final = "namespace:mcp_tool_calls_slow:ratio_rate"
 """Share of tool calls that took longer than the objective says."""
 
-OURS: Final = "timeout|unavailable|bad_response|internal"
+OURS: Final = "timeout|deadline|unavailable|bad_response|internal"
 """Values of `error_type` that count against us; a tool's own errors, refusals and cancelled calls don't."""
 
 _LONG_INTERVAL: Final = "5m"
