@@ -308,12 +308,16 @@ def test_what_the_policy_hides_is_not_found_and_changes_nothing(
     first, second = launcher.shifty(), launcher.shifty()
     first.become(tools=[*shown, *hidden, tool("read_shadow", "Letters of the shadow ledger.")])
     second.become(tools=hidden, lists_fail="")
-    gateway = start(launcher, settings, first, second, **auth)
+    gateway = start(launcher, {**settings, "max_results": 100}, first, second, **auth)
     guest = asker(gateway, era, Authorization=f"Bearer {tokens.make()}")
     operator = asker(gateway, era, Authorization=f"Bearer {tokens.make(groups=['sre'])}")
 
     assert names(search(operator, "write 17", limit=2)) == ["a__write_17", "b__write_17"]
+    # Who sees the others gets the two in another order.
+    theirs = names(search(operator, "letters ledger", limit=100))
     found = search(guest, "letters ledger", limit=20)
+    assert names(found) == ["a__read_mail", "a__read_ledger"]
+    assert [it for it in theirs if it in names(found)] == ["a__read_ledger", "a__read_mail"]
     assert names(search(guest, "shadow", limit=20)) == []
     assert guest("tools/call", {"name": "a__read_shadow"})["code"] == INVALID_PARAMS
     assert set(names(guest("tools/list"))) <= {SEARCH, "a__read_mail", "a__read_ledger"}
@@ -321,10 +325,6 @@ def test_what_the_policy_hides_is_not_found_and_changes_nothing(
     first.become(tools=shown)
     second.become(lists_fail="away")
     assert search(guest, "letters ledger", limit=20) == found
-    assert names(found) == ["a__read_mail", "a__read_ledger"]
-    # Who sees the others gets the two in another order.
-    theirs = names(search(operator, "letters ledger", limit=20))
-    assert [it for it in theirs if it in names(found)] == ["a__read_ledger", "a__read_mail"]
 
 
 def test_it_needs_the_scopes_of_lists_and_of_calls(
