@@ -97,7 +97,7 @@ PATTERNS = {
 }
 
 
-@pytest.mark.parametrize(("patterns", "texts"), PATTERNS.items(), ids=str)
+@pytest.mark.parametrize(("patterns", "texts"), PATTERNS.items(), ids=map(" ".join, PATTERNS))
 def test_patterns(patterns: tuple[str, ...], texts: tuple[set[str], set[str]]) -> None:
     matches = matcher(patterns)
     fitting, others = texts
