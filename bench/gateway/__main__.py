@@ -23,6 +23,9 @@ from infra.errors import PlatformError
 
 FAILED = 2
 STARTS = 3
+CLIMB = (0.6, 0.7, 0.8, 0.9, 1.0)
+"""Rates, as parts of what a closed loop gets, among which an open loop has its peak."""
+CLIMB_SECONDS = 8.0
 FORWARDED = "gateway, bare app behind"
 KEPT = "gateway, cached call"
 GATHERED = "gateway, lists of 5 servers"
@@ -97,7 +100,11 @@ def _open_loops(record: Record, bench: Bench, ours: list[Target], options: argpa
         record.steady.append(bench.steady(target, rate=rate, seconds=seconds))
     if options.overload:
         factor, seconds = options.overload
-        peak = max(run.throughput for run in record.targets[forwarded.name].busy)
+        busiest = max(run.throughput for run in record.targets[forwarded.name].busy)
+        record.overload = [
+            bench.steady(forwarded, rate=round(share * busiest), seconds=CLIMB_SECONDS) for share in CLIMB
+        ]
+        peak = max(run.result.throughput for run in record.overload)
         for offered, duration in ((factor * peak, seconds), (peak / 2, 10.0)):
             record.overload.append(bench.steady(forwarded, rate=round(offered), seconds=duration))
 

@@ -24,7 +24,27 @@ def draw(record: Record, folder: Path) -> list[Path]:
     if record.steady:
         drawn.append(_latency(record.steady, folder / "latency-by-load.png"))
         drawn.append(_cpu_by_load(record.steady, folder / "cpu-by-load.png"))
+    if record.overload:
+        drawn.append(_goodput(record.overload, folder / "goodput-by-load.png"))
     return drawn
+
+
+def _goodput(runs: list[Sustained], file: Path) -> Path:
+    """How many calls were answered well, and how promptly the others were refused."""
+    figure, axes = _new("Goodput and refusals by load", "calls offered a second", "calls a second")
+    runs = sorted(runs, key=lambda run: run.result.rate)
+    rates = [run.result.rate for run in runs]
+    axes.plot(rates, [run.result.throughput for run in runs], "o-", label="answered well")
+    axes.set_ylim(bottom=0)
+    delays = axes.twinx()
+    delays.set_ylabel("milliseconds")
+    refused = [(run.result.rate, run.result.refused_ms.p95) for run in runs if run.result.refused_ms]
+    delays.plot(
+        [it[0] for it in refused], [it[1] for it in refused], "s--", color="#b05030", label="refusals, p95"
+    )
+    delays.set_ylim(bottom=0)
+    figure.legend(loc="outside lower center", ncols=2)
+    return _save(figure, file)
 
 
 def _cpu(record: Record, file: Path) -> Path:

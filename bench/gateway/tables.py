@@ -20,7 +20,9 @@ def markdown(record: Record) -> str:
     if record.steady:
         parts.append(open_loop("At a fixed rate (open loop)", record.steady))
     if record.overload:
-        parts.append(open_loop("Under more load than it can carry (open loop)", record.overload))
+        parts.append(
+            open_loop("Up to its peak and beyond (open loop); the last run follows at once", record.overload)
+        )
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

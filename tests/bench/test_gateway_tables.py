@@ -80,7 +80,7 @@ def test_the_whole_run_is_written() -> None:
     assert "1.25 s" in text, "the quickest start"
     assert "0.75 s" in text, "the start with the least work"
     assert "70.0 → 73.5 MiB (+5.0 %)" in text
-    assert "Under more load" in text
+    assert "Up to its peak and beyond" in text
 
 
 def test_without_a_good_answer_there_is_no_latency() -> None:
@@ -103,7 +103,12 @@ def test_a_run_is_kept_as_json(tmp_path: Path) -> None:
 
 def test_plots_are_drawn_for_what_was_measured(tmp_path: Path) -> None:
     files = draw(record(), tmp_path / "plots")
-    assert [file.name for file in files] == ["cpu-per-call.png", "latency-by-load.png", "cpu-by-load.png"]
+    assert [file.name for file in files] == [
+        "cpu-per-call.png",
+        "latency-by-load.png",
+        "cpu-by-load.png",
+        "goodput-by-load.png",
+    ]
     assert all(file.read_bytes().startswith(PNG) for file in files)
     assert draw(Record("", {}), tmp_path) == []
 
