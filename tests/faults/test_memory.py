@@ -105,7 +105,14 @@ def test_abandoned_sessions_of_2025_leave_nothing(
         "raise the limit of open files (ulimit -Hn)"
     )
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    gateway = launcher.gateway({"auth": "none", "servers": [{"name": "good", "urls": [backend().url]}]})
+    gateway = launcher.gateway(
+        {
+            "auth": "none",
+            "servers": [{"name": "good", "urls": [backend().url]}],
+            # All begin at once, on a machine that others want, too; a quarter is let in however late it is.
+            "overload": {"in_flight": 4 * SESSIONS},
+        }
+    )
     resource.prlimit(gateway.process.popen.pid, resource.RLIMIT_NOFILE, (most, most))
     began, empty = files(gateway), resident(gateway)
     greeting = {"protocolVersion": "2025-11-25", "capabilities": {"elicitation": {}, "sampling": {}}}
