@@ -168,7 +168,9 @@ class Launcher:
     def gateway(self, config: dict[str, Any], *, wait: bool = True, **environment: str) -> Gateway:
         file = self.folder / f"gateway-{len(self.processes)}.yaml"
         listen = {"host": "127.0.0.1", "port": 0, "ops_port": 0}
-        file.write_text(yaml.safe_dump({"listen": listen, **config}))
+        # A loop that is late because tests share the machine is no overload.
+        overload = {"in_flight": 4000}
+        file.write_text(yaml.safe_dump({"listen": listen, "overload": overload, **config}))
         process = Process(
             ["-m", "services.gateway", "--config", str(file)], file.with_suffix(".log"), environment
         )
