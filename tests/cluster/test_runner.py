@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import os
@@ -142,7 +143,13 @@ def test_a_full_disk_stops_no_supervisor_and_its_notes_follow_when_there_is_spac
     kubelet = supervisor.runners[0]
     eventually(lambda: layout.status_file.exists() and kubelet.state == "ready")
     draft = layout.root / f".{layout.status_file.name}.{os.getpid()}"
-    draft.mkdir()  # like a full disk: notes can't be written
+
+    def blocked() -> bool:
+        with contextlib.suppress(FileExistsError):  # notes are being written just now
+            draft.mkdir()
+        return draft.is_dir()
+
+    eventually(blocked)  # like a full disk: notes can't be written
     assert kubelet.process is not None
     kubelet.process.kill()
     eventually(lambda: kubelet.restarts == 1 and kubelet.state == "ready")
