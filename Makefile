@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 EXTRAS := gateway servers infra cli bench dev
 STACK  ?= dev
 WORKERS ?= 2
-ALONE  := tests/cluster tests/engine tests/images tests/conformance tests/end_to_end
+ALONE  := tests/cluster tests/engine tests/images tests/conformance tests/end_to_end tests/infra/test_api_server.py
 
 .PHONY: up down test fuzz nightly lint bench bench-gateway lock docs clean
 
@@ -18,7 +18,7 @@ down: $(VENV)/.ready ## take the stack and the embedded Kubernetes down; data st
 	$(BIN)/mcpctl down --stack $(STACK) --yes
 	$(BIN)/mcpctl cluster down
 
-# Those that run clusters and builds, which take the whole machine, go one after the other at the end.
+# Those that build and run clusters, which takes the whole machine, go one after the other at the end.
 test: $(VENV)/.ready lint ## the whole test suite
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ALONE:%=--ignore=%)
 	$(BIN)/python -m pytest $(ALONE)
