@@ -4,29 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from infra.components import gateway
-from infra.components.gateway import GatewayArgs
-from infra.components.postgres import PostgresEndpoint
-from infra.components.store import Endpoint
 from infra.naming import Stack
 from infra.settings import Settings
 from infra.settings.requests import RequestBounds
-from services.gateway.config import GatewayConfig
 from services.gateway.config_requests import Requests
+from tests.infra.gateway_settings import gateway_config
 
 Configure = Callable[..., Settings]
 
 
 def requests_of(stack: Stack, settings: Settings) -> Requests:
-    args = GatewayArgs(
-        stack=stack,
-        settings=settings.gateway,
-        auth=settings.auth,
-        redis=Endpoint(host="redis", port=6379, tls=False, secret="redis-auth"),
-        postgres=PostgresEndpoint(host="postgres", port=5432, tls=False, secret="postgres-auth"),
-        image="x",
-    )
-    return GatewayConfig(**gateway.build_config(args)).requests
+    return gateway_config(stack, settings).requests
 
 
 def test_requests_are_bounded_as_the_stack_says(configure: Configure, stack: Stack) -> None:

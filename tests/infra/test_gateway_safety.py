@@ -10,9 +10,6 @@ import pytest
 import yaml
 
 from infra.components import gateway, gateway_pins
-from infra.components.gateway import GatewayArgs
-from infra.components.postgres import PostgresEndpoint
-from infra.components.store import Endpoint
 from infra.components.workload import build_deployment
 from infra.errors import PlatformError
 from infra.naming import Stack
@@ -24,25 +21,9 @@ from services.gateway.config_content import Content as GatewayContent
 from services.gateway.content.secrets import BUILT_IN
 from services.gateway.pinning.lock_file import read_approved
 from services.kit.pins import Lock, Pinned, SigningKey
+from tests.infra.gateway_settings import gateway_args, gateway_config
 
 Configure = Callable[..., Settings]
-REDIS = Endpoint(host="redis", port=6379, tls=False, secret="redis-auth")
-POSTGRES = PostgresEndpoint(host="postgres", port=5432, tls=False, secret="postgres-auth")
-
-
-def args_of(stack: Stack, settings: Settings) -> GatewayArgs:
-    return GatewayArgs(
-        stack=stack,
-        settings=settings.gateway,
-        auth=settings.auth,
-        redis=REDIS,
-        postgres=POSTGRES,
-        image="x",
-    )
-
-
-def config_of(stack: Stack, settings: Settings) -> GatewayConfig:
-    return GatewayConfig(**gateway.build_config(args_of(stack, settings)))
 
 
 @pytest.fixture
@@ -64,7 +45,7 @@ PINNING: dict[str, Any] = {"lock_file": "lock.json", "public_key_files": ["key0.
 def test_the_gateway_finds_the_lock_and_the_keys_where_its_configuration_says(
     configure: Configure, stack: Stack, plain: Callable[[object], Any], project: Path, tmp_path: Path
 ) -> None:
-    args = args_of(stack, configure(gateway={"pinning": {**PINNING, "mode": "warn", "prompts": False}}))
+    args = gateway_args(stack, configure(gateway={"pinning": {**PINNING, "mode": "warn", "prompts": False}}))
     contents = gateway.build_files(args)
     pod = plain(build_deployment("gateway", gateway.build_workload("gateway", args, contents)))
     spec = pod["template"]["spec"]
@@ -99,7 +80,7 @@ PINNED = Pinning.model_validate(PINNING, strict=False)
 def test_a_new_lock_rolls_no_pods_but_a_new_key_does(
     configure: Configure, stack: Stack, project: Path
 ) -> None:
-    args = args_of(stack, configure(gateway={"pinning": PINNING}))
+    args = gateway_args(stack, configure(gateway={"pinning": PINNING}))
     before = gateway.build_files(args)
     (project / "lock.json").write_text("{}")
     assert gateway.build_files(args) == before
@@ -137,14 +118,14 @@ def test_the_gateway_treats_texts_as_the_stack_says(configure: Configure, stack:
         "max_result_bytes": 2048,
         "tools": [{"match": "a__*", "leaks": "off", "hidden_text": "keep"}],
     }
-    found = config_of(stack, configure(gateway={"content": content})).content
+    found = gateway_config(stack, configure(gateway={"content": content})).content
     assert found.model_dump(exclude_none=True) == GatewayContent.model_validate(content).model_dump(
         exclude_none=True
     )
 
 
 def test_what_a_stack_leaves_out_is_the_gateways_own_default(configure: Configure, stack: Stack) -> None:
-    assert config_of(stack, configure()).content == GatewayContent()
+    assert gateway_config(stack, configure()).content == GatewayContent()
     assert set(Content.model_fields) == set(GatewayContent.model_fields)
     assert get_args(SecretKind) == tuple(BUILT_IN)
 
@@ -159,15 +140,6 @@ def test_plain_names_are_those_of_the_only_server(configure: Configure, stack: S
     servers = {"one": {"kind": "module", "module": "echo"}}
     settings = configure(gateway={"names": "plain"}, servers=servers)
     assert settings.gateway.names == "plain"
-    args = GatewayArgs(
-        stack=stack,
-        settings=settings.gateway,
-        auth=settings.auth,
-        redis=REDIS,
-        postgres=POSTGRES,
-        image="x",
-        only_server="one",
-    )
-    found = GatewayConfig(**gateway.build_config(args))
+    found = gateway_config(stack, settings, only_server="one")
     assert (found.names, found.only_server) == ("plain", "one")
-    assert config_of(stack, configure()).names == "prefixed"
+    assert gateway_config(stack, configure()).names == "prefixed"

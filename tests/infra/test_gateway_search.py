@@ -7,29 +7,17 @@ from typing import Any
 
 import pytest
 
-from infra.components import gateway
-from infra.components.gateway import GatewayArgs
-from infra.components.postgres import PostgresEndpoint
-from infra.components.store import Endpoint
 from infra.naming import Stack
 from infra.settings import Settings
 from infra.settings.search import Search
-from services.gateway.config import GatewayConfig
 from services.gateway.config_search import Search as GatewaySearch
+from tests.infra.gateway_settings import gateway_config
 
 Configure = Callable[..., Settings]
 
 
 def search_of(stack: Stack, settings: Settings) -> GatewaySearch | None:
-    args = GatewayArgs(
-        stack=stack,
-        settings=settings.gateway,
-        auth=settings.auth,
-        redis=Endpoint(host="redis", port=6379, tls=False, secret="redis-auth"),
-        postgres=PostgresEndpoint(host="postgres", port=5432, tls=False, secret="postgres-auth"),
-        image="x",
-    )
-    return GatewayConfig(**gateway.build_config(args)).search
+    return gateway_config(stack, settings).search
 
 
 @pytest.mark.parametrize(

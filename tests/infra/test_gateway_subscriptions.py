@@ -4,29 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from infra.components import gateway
-from infra.components.gateway import GatewayArgs
-from infra.components.postgres import PostgresEndpoint
-from infra.components.store import Endpoint
 from infra.naming import Stack
 from infra.settings import Settings
 from infra.settings.subscriptions import Subscriptions
-from services.gateway.config import GatewayConfig
 from services.gateway.config_subscriptions import Subscriptions as GatewaySubscriptions
+from tests.infra.gateway_settings import gateway_config
 
 Configure = Callable[..., Settings]
 
 
 def subscriptions_of(stack: Stack, settings: Settings) -> GatewaySubscriptions:
-    args = GatewayArgs(
-        stack=stack,
-        settings=settings.gateway,
-        auth=settings.auth,
-        redis=Endpoint(host="redis", port=6379, tls=False, secret="redis-auth"),
-        postgres=PostgresEndpoint(host="postgres", port=5432, tls=False, secret="postgres-auth"),
-        image="x",
-    )
-    return GatewayConfig(**gateway.build_config(args)).subscriptions
+    return gateway_config(stack, settings).subscriptions
 
 
 def test_streams_are_as_the_stack_says(configure: Configure, stack: Stack) -> None:

@@ -8,16 +8,12 @@ import pytest
 
 from infra.components import network
 from infra.components.network import NetworkArgs, build_policies
-from infra.components.postgres import PostgresEndpoint
-from infra.components.store import Endpoint
 from infra.labels import labels
 from infra.naming import Stack
 from infra.settings import Settings
+from tests.infra.gateway_settings import POSTGRES, REDIS
 
 Plain = Callable[[object], Any]
-
-REDIS = Endpoint(host="redis", port=6379, tls=False, secret="redis-auth")
-POSTGRES = PostgresEndpoint(host="postgres", port=5432, tls=False, secret="postgres-auth")
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -42,13 +41,12 @@ from services.kit.conventions import (
 )
 from services.servers.filesystem.settings import FilesystemSettings
 from services.servers.kit.settings import ServerSettings
+from tests.infra.gateway_settings import gateway_args
 
 Plain = Callable[[object], Any]
 Configure = Callable[..., Settings]
 
 PRODUCTION = Stack("prod", production=True)
-REDIS = Endpoint(host="redis", port=6379, tls=False, secret="redis-auth")
-POSTGRES = PostgresEndpoint(host="postgres", port=5432, tls=False, secret="postgres-auth")
 
 
 def workload(stack: Stack, **keys: Any) -> WorkloadArgs:
@@ -64,19 +62,6 @@ def certificate(key: ec.EllipticCurvePrivateKey) -> str:
     made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
     made = made.serial_number(1).not_valid_before(began).not_valid_after(began + timedelta(days=1))
     return made.sign(key, SHA256()).public_bytes(Encoding.PEM).decode()
-
-
-def gateway_args(stack: Stack, settings: Settings, **changes: Any) -> GatewayArgs:
-    own = GatewayArgs(
-        stack=stack,
-        settings=settings.gateway,
-        auth=settings.auth,
-        redis=REDIS,
-        postgres=POSTGRES,
-        image="x",
-        tracing=settings.tracing,
-    )
-    return replace(own, **changes)
 
 
 def gateway_pod(plain: Plain, args: GatewayArgs) -> Any:
