@@ -112,7 +112,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--check", action="store_true", help="check the configuration and stop")
     parser.add_argument("--version", action="version", version=VERSION)
     return parser
-
-
-if __name__ == "__main__":
-    main()
