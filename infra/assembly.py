@@ -16,6 +16,7 @@ from infra.components.image import Image, ImageArgs
 from infra.components.mcp_server import McpServer, McpServerArgs
 from infra.components.namespace import Namespace, NamespaceArgs
 from infra.components.network import Network, NetworkArgs
+from infra.components.platform_flows import PlatformFlowsArgs, platform_flows
 from infra.components.postgres import Postgres, PostgresArgs
 from infra.components.redis import Redis, RedisArgs
 from infra.labels import Component
@@ -79,10 +80,8 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
         ),
         inside,
     )
-    Network(
-        "network",
-        NetworkArgs(
-            stack=stack,
+    flows = platform_flows(
+        PlatformFlowsArgs(
             settings=settings.network,
             client_cidrs=settings.gateway.client_cidrs,
             issuer_cidrs=sorted({cidr for issuer in settings.auth.issuers for cidr in issuer.cidrs}),
@@ -94,9 +93,9 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
             redis=redis.endpoint,
             postgres=postgres.endpoint,
             tracing=settings.tracing,
-        ),
-        inside,
+        )
     )
+    Network("network", NetworkArgs(stack=stack, flows=flows), inside)
     _monitoring(stack, settings, inside)
     return {
         "namespace": stack.namespace,

@@ -24,6 +24,10 @@ ISSUER_KEYS: Final = "gateway-issuer-keys"
 STATE_KEYS: Final = "gateway-state-keys"
 ALERTS: Final = "alerts"
 OBJECTIVES: Final = "objectives"
+DEFAULT_DENY: Final = "default-deny"
+EVERY_POD: Final = "every-pod"
+SERVERS: Final = "all-servers"
+SERVICES: Final = "all-services"
 
 RESERVED: Final = frozenset(
     {
@@ -39,6 +43,7 @@ RESERVED: Final = frozenset(
             EXTERNAL_SECRETS,
         ),
         *(TOKEN_ISSUER, ISSUER_KEYS, STATE_KEYS, PROJECT, "default"),
+        *(DEFAULT_DENY, EVERY_POD, SERVERS, SERVICES),
     }
 )
 """Object names that a tool server must not take."""

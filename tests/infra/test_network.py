@@ -5,22 +5,24 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pulumi_kubernetes.networking.v1 import NetworkPolicySpecArgs
 
 from infra.components import network
-from infra.components.network import NetworkArgs, build_policies
+from infra.components.network import NetworkArgs
+from infra.components.platform_flows import PlatformFlowsArgs, platform_flows
 from infra.labels import labels
 from infra.naming import Stack
 from infra.settings import Settings
 from tests.infra.gateway_settings import POSTGRES, REDIS
 
 Plain = Callable[[object], Any]
+STACK = Stack("dev", production=False)
 
 
 @pytest.fixture
-def args(stack: Stack, configure: Callable[..., Settings]) -> NetworkArgs:
+def args(configure: Callable[..., Settings]) -> PlatformFlowsArgs:
     settings = configure(network={"api_server_cidrs": ["10.250.0.0/16"], "dns_cidrs": ["10.250.0.0/16"]})
-    return NetworkArgs(
-        stack=stack,
+    return PlatformFlowsArgs(
         settings=settings.network,
         client_cidrs=["0.0.0.0/0"],
         issuer_cidrs=["198.51.100.0/24"],
@@ -28,6 +30,10 @@ def args(stack: Stack, configure: Callable[..., Settings]) -> NetworkArgs:
         redis=REDIS,
         postgres=POSTGRES,
     )
+
+
+def build_policies(args: PlatformFlowsArgs) -> dict[str, NetworkPolicySpecArgs]:
+    return network.build_policies(NetworkArgs(stack=STACK, flows=platform_flows(args)))
 
 
 def picks(selector: dict[str, Any], own: dict[str, str]) -> bool:
@@ -44,14 +50,14 @@ def is_pod(peer: dict[str, Any], own: dict[str, str]) -> bool:
     return "podSelector" in peer and "namespaceSelector" not in peer and picks(peer["podSelector"], own)
 
 
-def flows(plain: Plain, args: NetworkArgs) -> set[str]:
+def flows(plain: Plain, args: PlatformFlowsArgs) -> set[str]:
     """Who may open a connection to whom: both the sender's egress and the receiver's ingress allow it."""
     parts = {
-        "gateway": labels(args.stack, "gateway", "gateway"),
-        "files": labels(args.stack, "files", "server"),
-        "weather": labels(args.stack, "weather", "server"),
-        "redis": labels(args.stack, "redis", "cache"),
-        "postgres": labels(args.stack, "postgres", "database"),
+        "gateway": labels(STACK, "gateway", "gateway"),
+        "files": labels(STACK, "files", "server"),
+        "weather": labels(STACK, "weather", "server"),
+        "redis": labels(STACK, "redis", "cache"),
+        "postgres": labels(STACK, "postgres", "database"),
         "stranger": {"app.kubernetes.io/name": "stranger"},
     }
     policies = [plain(spec) for spec in build_policies(args).values()]
@@ -66,17 +72,17 @@ def flows(plain: Plain, args: NetworkArgs) -> set[str]:
             for port in rule["ports"]
         }
 
-    names = {"mcp": 8080, "ops": 9090}
     found: set[str] = set()
     for sender, sends in parts.items():
         for receiver, receives in parts.items():
-            out = {names.get(port, port) for port in allowed(sends, receives, "egress", "to")}
-            into = {names.get(port, port) for port in allowed(receives, sends, "ingress", "from")}
-            found |= {f"{sender}→{receiver}:{port}" for port in out & into}
+            out = allowed(sends, receives, "egress", "to")
+            found |= {
+                f"{sender}→{receiver}:{port}" for port in out & allowed(receives, sends, "ingress", "from")
+            }
     return found
 
 
-def test_inside_the_namespace_only_the_declared_flows_are_open(plain: Plain, args: NetworkArgs) -> None:
+def test_inside_the_namespace_only_the_declared_flows_are_open(plain: Plain, args: PlatformFlowsArgs) -> None:
     assert flows(plain, args) == {
         "gateway→files:8080",
         "gateway→weather:8080",
@@ -85,12 +91,12 @@ def test_inside_the_namespace_only_the_declared_flows_are_open(plain: Plain, arg
     }
 
 
-def test_everything_is_denied_first(plain: Plain, args: NetworkArgs) -> None:
+def test_everything_is_denied_first(plain: Plain, args: PlatformFlowsArgs) -> None:
     denied = plain(build_policies(args)["default-deny"])
     assert denied == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
-def test_only_the_gateway_reaches_networks_by_itself(plain: Plain, args: NetworkArgs) -> None:
+def test_only_the_gateway_reaches_networks_by_itself(plain: Plain, args: PlatformFlowsArgs) -> None:
     blocks = {
         name: {
             (peer["ipBlock"]["cidr"], port["port"])
@@ -102,13 +108,15 @@ def test_only_the_gateway_reaches_networks_by_itself(plain: Plain, args: Network
         for name, spec in build_policies(args).items()
     }
     assert {name: found for name, found in blocks.items() if found} == {
-        "dns": {("10.250.0.0/16", 53)},
+        "all-services": {("10.250.0.0/16", 53)},
         "gateway": {("10.250.0.0/16", 6443), ("198.51.100.0/24", 443)},
-        "weather-egress": {("203.0.113.0/24", 443)},
+        "weather": {("203.0.113.0/24", 443)},
     }
 
 
-def test_without_published_keys_the_gateway_is_let_out_to_no_issuer(plain: Plain, args: NetworkArgs) -> None:
+def test_without_published_keys_the_gateway_is_let_out_to_no_issuer(
+    plain: Plain, args: PlatformFlowsArgs
+) -> None:
     (rules,) = (
         plain(spec)["egress"]
         for name, spec in build_policies(replace(args, issuer_cidrs=())).items()
@@ -135,29 +143,29 @@ def test_without_published_keys_the_gateway_is_let_out_to_no_issuer(plain: Plain
 )
 def test_traces_are_let_out_to_the_collector_only(
     plain: Plain,
-    args: NetworkArgs,
+    args: PlatformFlowsArgs,
     configure: Callable[..., Settings],
     tracing: dict[str, Any],
     peer: dict[str, Any],
     port: int,
 ) -> None:
-    assert "traces" not in build_policies(args)
-    spec = plain(build_policies(replace(args, tracing=configure(tracing=tracing).tracing))["traces"])
+    before = plain(build_policies(args)["all-services"])["egress"]
+    spec = plain(build_policies(replace(args, tracing=configure(tracing=tracing).tracing))["all-services"])
     assert spec["policyTypes"] == ["Egress"]
-    assert spec["egress"] == [{"to": [peer], "ports": [{"protocol": "TCP", "port": port}]}]
-    senders = [labels(args.stack, "a", "gateway"), labels(args.stack, "a", "server")]
-    others = [labels(args.stack, "a", "database"), labels(args.stack, "a", "cache")]
+    assert spec["egress"] == [*before, {"to": [peer], "ports": [{"protocol": "TCP", "port": port}]}]
+    senders = [labels(STACK, "a", "gateway"), labels(STACK, "a", "server")]
+    others = [labels(STACK, "a", "database"), labels(STACK, "a", "cache")]
     assert [picks(spec["podSelector"], own) for own in senders + others] == [True, True, False, False]
 
 
-def test_data_stores_ask_nobody_not_even_dns(plain: Plain, args: NetworkArgs) -> None:
-    for own in (labels(args.stack, "redis", "cache"), labels(args.stack, "postgres", "database")):
+def test_data_stores_ask_nobody_not_even_dns(plain: Plain, args: PlatformFlowsArgs) -> None:
+    for own in (labels(STACK, "redis", "cache"), labels(STACK, "postgres", "database")):
         for spec in map(plain, build_policies(args).values()):
             assert not (spec.get("egress") and picks(spec["podSelector"], own))
 
 
-def test_metrics_are_for_the_monitoring_namespace(plain: Plain, args: NetworkArgs) -> None:
-    (rule,) = plain(build_policies(args)["metrics"])["ingress"]
+def test_metrics_are_for_the_monitoring_namespace(plain: Plain, args: PlatformFlowsArgs) -> None:
+    (rule,) = plain(build_policies(args)["every-pod"])["ingress"]
     assert rule["from"] == [
         {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
     ]
@@ -179,7 +187,7 @@ def test_no_rule_opens_the_clouds_metadata_address(
     assert plain(network.block(cidr))["ipBlock"].get("except") == excluded
 
 
-def test_an_external_store_is_reached_by_its_networks(plain: Plain, args: NetworkArgs) -> None:
+def test_an_external_store_is_reached_by_its_networks(plain: Plain, args: PlatformFlowsArgs) -> None:
     outside = replace(REDIS, host="cache.example.com", port=6380, cidrs=("10.9.0.0/24",))
     policies = build_policies(replace(args, redis=outside))
     assert "redis" not in policies

@@ -16,6 +16,7 @@ from infra.components.redis import access_list
 from infra.engine.graph import UNKNOWN, Graph, Resource, Secret
 from infra.engine.record import record
 from infra.labels import COMPONENT, INSTANCE, NAME, PART_OF
+from infra.naming import DEFAULT_DENY, EVERY_POD
 from infra.quantities import cpu_millis, size_bytes
 from services.kit.conventions import SERVER_LABEL
 
@@ -205,7 +206,7 @@ def test_every_pod_is_covered_by_default_deny_and_may_be_scraped(graph: Graph) -
         covering = {
             key.split("/")[1] for key, item in policies.items() if picks(item["spec"]["podSelector"], labels)
         }
-        assert {"default-deny", "metrics"} < covering, name
+        assert {DEFAULT_DENY, EVERY_POD} < covering, name
         assert any(
             port["name"] == "ops"
             for container in template["spec"]["containers"]

@@ -105,7 +105,7 @@ def test_servers_of_every_kind(tmp_path: Path) -> None:
     assert names(graph, "Deployment") == {"gateway", "echo", "weather"}
     assert names(graph, "PodDisruptionBudget") == {"echo"}
     assert names(graph, "PersistentVolumeClaim") == set()
-    assert "weather-egress" in names(graph, "NetworkPolicy")
+    assert "weather" in names(graph, "NetworkPolicy")
     assert images(graph) == {"gateway", "servers", "redis", "postgres"}
 
 
