@@ -7,7 +7,8 @@ BIN    := $(VENV)/bin
 EXTRAS := gateway servers infra cli bench dev
 STACK  ?= dev
 WORKERS ?= 2
-ALONE  := tests/cluster tests/engine tests/images tests/conformance tests/end_to_end tests/infra/test_api_server.py
+ALONE  := tests/cluster tests/engine tests/images tests/conformance tests/linters tests/end_to_end \
+          tests/infra/test_api_server.py
 
 .PHONY: up down test fuzz nightly lint bench bench-gateway lock docs clean
 
@@ -50,6 +51,8 @@ lock: $(VENV)/.ready
 	done
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
 	  infra/cluster/tools/requirements.in -o infra/cluster/tools/requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url tests/linters/requirements.in -o tests/linters/requirements.txt
 
 docs: $(VENV)/.ready ## the pages that are made from the code
 	$(BIN)/python -m cli.settings_reference > docs/settings.md
