@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import access, cluster, operate, policy, stack, tools
+from cli import access, cluster, entries, operate, policy, stack, tools
 
 app = typer.Typer(
     name="mcpctl",
@@ -34,6 +34,7 @@ for command in (access.call, access.token):
     app.command()(command)
 app.add_typer(cluster.app, name="cluster")
 app.add_typer(policy.app, name="policy")
+app.add_typer(entries.app, name="secrets")
 app.add_typer(tools.app, name="tools")
 
 

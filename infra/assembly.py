@@ -10,6 +10,7 @@ import pulumi_kubernetes as kubernetes
 
 from infra import naming
 from infra.assembly_aws import AwsSide, assemble_aws
+from infra.assembly_secrets import assemble_secrets, secret_source
 from infra.components.aws.ecr_repository import EcrRepository
 from infra.components.gateway import Gateway, GatewayArgs
 from infra.components.image import Image, ImageArgs
@@ -38,7 +39,7 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
     Returns:
         The stack's outputs.
     """
-    stack = Stack(stack_name, production=settings.production)
+    stack = Stack(stack_name, production=settings.production, secrets=secret_source(stack_name, settings))
     provider = _cluster(settings)
     namespace = Namespace(
         stack.namespace,
@@ -47,6 +48,7 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
     )
     inside = pulumi.ResourceOptions(providers=[provider], depends_on=[namespace])
 
+    assemble_secrets(stack, settings, inside)
     aws = _aws(stack, settings)
     pushed_to = aws.repositories if aws else {}
     gateway_image = _service_image("gateway", settings, pushed_to)

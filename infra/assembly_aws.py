@@ -56,10 +56,12 @@ def assemble_aws(stack: Stack, aws: Aws, registry: str, images: Sequence[str]) -
     roles = {
         BACKUP: _role(stack, aws, BACKUP, stack.namespace, grants.write_backups(stack, aws), opts),
         RESTORE: _role(stack, aws, RESTORE, stack.namespace, grants.read_backups(stack, aws), opts),
-        EXTERNAL_SECRETS: _role(
-            stack, aws, EXTERNAL_SECRETS, aws.operators_namespace, grants.read_secrets(aws), opts
-        ),
     }
+    if stack.secrets and stack.secrets.of_account:
+        statements = grants.read_secrets(aws, stack.secrets)
+        roles[EXTERNAL_SECRETS] = _role(
+            stack, aws, EXTERNAL_SECRETS, aws.operators_namespace, statements, opts
+        )
     if aws.vpc and aws.database:
         ManagedPostgres(
             POSTGRES,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from infra.errors import PlatformError
+from infra.secret_source import SecretSource
 
 PROJECT: Final = "mcp-platform"
 
@@ -22,6 +23,7 @@ GATEWAY_DATABASE: Final = "gateway-database"
 TOKEN_ISSUER: Final = "token-issuer"  # noqa: S105 - an object's name, not a token
 ISSUER_KEYS: Final = "gateway-issuer-keys"
 STATE_KEYS: Final = "gateway-state-keys"
+SECRET_STORE: Final = "secrets-manager"  # noqa: S105 - an object's name
 ALERTS: Final = "alerts"
 OBJECTIVES: Final = "objectives"
 DEFAULT_DENY: Final = "default-deny"
@@ -48,6 +50,11 @@ RESERVED: Final = frozenset(
 )
 """Object names that a tool server must not take."""
 
+OWN_SECRETS: Final = frozenset(
+    {"redis-auth", "postgres-auth", GATEWAY_DATABASE, STATE_KEYS, TOKEN_ISSUER, ISSUER_KEYS}
+)
+"""Secrets that a stack declares whatever its settings say."""
+
 DNS_LABEL: Final = r"[a-z]([-a-z0-9]*[a-z0-9])?"
 """RFC 1035 label, what Kubernetes asks of a Service's name."""
 
@@ -63,10 +70,12 @@ class Stack:
     Attributes:
         name: Pulumi's stack name.
         production: Whether losing data or availability would hurt somebody.
+        secrets: Where its secrets come from; None where the program makes them.
     """
 
     name: str
     production: bool
+    secrets: SecretSource | None = None
 
     @property
     def namespace(self) -> str:

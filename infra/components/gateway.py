@@ -254,7 +254,7 @@ class Gateway(pulumi.ComponentResource):
         keys = StateKeysArgs(stack=args.stack, names=args.settings.state_keys)
         StateKeys(STATE_KEYS, keys, opts=child)
         if _uses_postgres(args):
-            database.place_secret(args.stack, name, child)
+            database.place_role_secret(args.stack, name, child)
         contents = build_files(args)
         v1.ConfigMap(
             name,

@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import pulumi
-import pulumi_random as random
-from pulumi_kubernetes.core import v1
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.components.mounts import Files, Mount, files
 from infra.components.pods import Container
 from infra.components.postgres import PostgresEndpoint
-from infra.labels import labels
+from infra.components.secret import SecretArgs, place_secret
 from infra.naming import GATEWAY_DATABASE, Stack
 from infra.settings.workloads import Limits, Requests, Resources
 
@@ -83,15 +80,7 @@ def build_migration(
     )
 
 
-def place_secret(stack: Stack, gateway: str, opts: pulumi.ResourceOptions) -> None:
-    """The role's password, made once."""
-    password = random.RandomPassword(GATEWAY_DATABASE, length=32, special=False, opts=opts)
-    v1.Secret(
-        GATEWAY_DATABASE,
-        metadata=ObjectMetaArgs(
-            name=GATEWAY_DATABASE, namespace=stack.namespace, labels=labels(stack, gateway, "gateway")
-        ),
-        type="Opaque",
-        string_data={_PASSWORD: pulumi.Output.secret(password.result)},
-        opts=opts,
-    )
+def place_role_secret(stack: Stack, gateway: str, opts: pulumi.ResourceOptions) -> None:
+    """The role's password."""
+    secret = SecretArgs(stack=stack, service=gateway, component="gateway")
+    place_secret(GATEWAY_DATABASE, secret, opts)

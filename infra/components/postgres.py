@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-import pulumi_random as random
-from pulumi_kubernetes.core import v1
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.components.mounts import Files, Mount, files, own_claim, scratch
 from infra.components.pods import Container
 from infra.components.probes import store_probes
+from infra.components.secret import SecretArgs, place_secret
 from infra.components.store import DATA, Endpoint, StatefulService, StatefulServiceArgs, exporter
-from infra.labels import Component, labels
+from infra.labels import Component
 from infra.naming import Stack
 from infra.settings.groups import ExternalPostgres, Store
 
@@ -124,19 +122,9 @@ class Postgres(pulumi.ComponentResource):
 
     def _run(self, name: str, args: PostgresArgs, settings: Store) -> None:
         child = pulumi.ResourceOptions(parent=self)
-        own = labels(args.stack, name, _COMPONENT)
-        password = random.RandomPassword(AUTH_SECRET, length=32, special=False, opts=child)
-        v1.Secret(
-            AUTH_SECRET,
-            metadata=ObjectMetaArgs(name=AUTH_SECRET, namespace=args.stack.namespace, labels=own),
-            type="Opaque",
-            string_data={
-                "username": pulumi.Output.secret(USER),
-                "password": pulumi.Output.secret(password.result),
-                "database": pulumi.Output.secret(DATABASE),
-            },
-            opts=child,
-        )
+        fixed = {"username": USER, "database": DATABASE}
+        secret = SecretArgs(stack=args.stack, service=name, component=_COMPONENT, fixed=fixed)
+        place_secret(AUTH_SECRET, secret, child)
         service = StatefulServiceArgs(
             stack=args.stack,
             component=_COMPONENT,

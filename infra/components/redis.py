@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-import pulumi_random as random
 from pulumi_kubernetes.core import v1
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.components.mounts import Files, Mount, files, own_claim, scratch
 from infra.components.pods import Container
 from infra.components.probes import store_probes
+from infra.components.secret import PASSWORD, Derived, SecretArgs, place_secret
 from infra.components.store import DATA, Endpoint, StatefulService, StatefulServiceArgs, exporter
 from infra.hashing import config_hash
 from infra.labels import Component, labels
@@ -85,6 +85,24 @@ def exporter_passwords(password: str) -> str:
     return json.dumps({_ADDRESS: password})
 
 
+def build_secret(stack: Stack, name: str) -> SecretArgs:
+    """The password, and the files that it is in."""
+    acl = Derived(
+        lambda made: access_list(made[PASSWORD]),
+        "user default on #{{ .password | sha256sum }} ~* &* +@all\n",
+    )
+    of_exporter = Derived(
+        lambda made: exporter_passwords(made[PASSWORD]),
+        f'{{{{ dict "{_ADDRESS}" .password | toRawJson }}}}',
+    )
+    return SecretArgs(
+        stack=stack,
+        service=name,
+        component=_COMPONENT,
+        derived={"users.acl": acl, "exporter.json": of_exporter},
+    )
+
+
 def build_containers(args: RedisArgs, settings: Store) -> list[Container]:
     """The server and its exporter."""
     configuration = files(
@@ -146,19 +164,7 @@ class Redis(pulumi.ComponentResource):
             own = labels(args.stack, name, _COMPONENT)
             return ObjectMetaArgs(name=object_name, namespace=args.stack.namespace, labels=own)
 
-        made = random.RandomPassword(AUTH_SECRET, length=32, special=False, opts=child)
-        password = pulumi.Output.secret(made.result)
-        v1.Secret(
-            AUTH_SECRET,
-            metadata=metadata(AUTH_SECRET),
-            type="Opaque",
-            string_data={
-                "password": password,
-                "users.acl": password.apply(access_list),
-                "exporter.json": password.apply(exporter_passwords),
-            },
-            opts=child,
-        )
+        place_secret(AUTH_SECRET, build_secret(args.stack, name), child)
         config = {"valkey.conf": build_config(settings)}
         v1.ConfigMap(name, metadata=metadata(name), data=config, opts=child)
         service = StatefulServiceArgs(

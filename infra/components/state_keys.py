@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-import pulumi_random as random
-from pulumi_kubernetes.core import v1
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.components.mounts import Files
-from infra.labels import labels
+from infra.components.secret import SecretArgs, place_secret
 from infra.naming import GATEWAY, STATE_KEYS, Stack
 
 LENGTH: Final = 48
@@ -38,24 +35,16 @@ def state_key_files(names: Sequence[str]) -> Files:
 
 
 class StateKeys(pulumi.ComponentResource):
-    """A Secret of generated keys, each made once."""
+    """A Secret of random keys."""
 
     def __init__(self, name: str, args: StateKeysArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mcp:security:StateKeys", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        made = {
-            key: random.RandomPassword(f"{STATE_KEYS}-{key}", length=LENGTH, special=False, opts=child)
-            for key in args.names
-        }
-        v1.Secret(
-            STATE_KEYS,
-            metadata=ObjectMetaArgs(
-                name=STATE_KEYS,
-                namespace=args.stack.namespace,
-                labels=labels(args.stack, GATEWAY, "gateway"),
-            ),
-            type="Opaque",
-            string_data={key: pulumi.Output.secret(password.result) for key, password in made.items()},
-            opts=child,
+        secret = SecretArgs(
+            stack=args.stack,
+            service=GATEWAY,
+            component="gateway",
+            random=dict.fromkeys(args.names, LENGTH),
         )
+        place_secret(STATE_KEYS, secret, child)
         self.register_outputs({"names": list(args.names)})

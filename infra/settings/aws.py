@@ -111,8 +111,6 @@ class Aws(Group):
     repositories: bool = True
     """Whether the images' ECR repositories are made."""
     backups: Backups = Backups()
-    secrets_prefix: Text = "mcp-platform/"
-    """Names of the Secrets Manager entries that External Secrets may read."""
     vpc: Vpc | None = None
     database: Rds | None = None
     """A managed PostgreSQL to be made; `postgres` then names its endpoint."""

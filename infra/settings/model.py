@@ -9,12 +9,15 @@ from pydantic import model_validator
 
 from infra.naming import RESERVED
 from infra.settings.aws import Aws
+from infra.settings.external_secrets import ExternalSecrets
 from infra.settings.fields import Group, Label, reject
 from infra.settings.groups import (
     AnyPostgres,
     AnyRedis,
     Auth,
     Cluster,
+    ExternalPostgres,
+    ExternalRedis,
     Images,
     Network,
     Quota,
@@ -23,7 +26,7 @@ from infra.settings.groups import (
     takes_local_images,
 )
 from infra.settings.monitoring import Monitoring
-from infra.settings.servers import AnyServer
+from infra.settings.servers import AnyServer, CustomServer
 from infra.settings.workloads import Gateway
 
 
@@ -46,6 +49,8 @@ class Settings(Group):
     quota: Quota = Quota()
     aws: Aws | None = None
     """The account around an EKS cluster; other clusters have none."""
+    external_secrets: ExternalSecrets | None = None
+    """The program makes the secrets when left out; they are then in Pulumi's state, encrypted."""
 
     @property
     def production(self) -> bool:
@@ -111,6 +116,28 @@ class Settings(Group):
                 f"must begin with {own} where aws.repositories makes the repositories",
                 self.images.registry,
             )
+        return self
+
+    @model_validator(mode="after")
+    def _secrets_have_a_source(self) -> Settings:
+        external = self.external_secrets
+        if external is None:
+            return self
+        if external.store is None and self.aws is None:
+            reject("external_secrets.store", "must name a store of the cluster where there is no aws")
+        if self.auth.dev_issuer:
+            reject(
+                "auth.dev_issuer",
+                "must be false where external_secrets is set: the program makes its key",
+                self.auth.dev_issuer,
+            )
+        if isinstance(self.redis, ExternalRedis):
+            external.check_has("redis.password", self.redis.password.name, self.redis.password.key)
+        if isinstance(self.postgres, ExternalPostgres):
+            external.check_has("postgres.credentials", self.postgres.credentials, "username", "password")
+        for name, server in self.servers.items():
+            for variable, secret in server.secret_env.items() if isinstance(server, CustomServer) else ():
+                external.check_has(f"servers.{name}.secret_env.{variable}", secret.name, secret.key)
         return self
 
     @model_validator(mode="after")

@@ -11,7 +11,8 @@ from typing import Final
 from policies.family import Family
 from policies.node import Node
 from policies.objects import KubernetesObject, Pod
-from policies.rule import Enforcement, Findings, Options, Severity, fail
+from policies.program import Resource
+from policies.rule import Enforcement, Findings, Options, Severity, fail, forbid, require
 
 FAMILY: Final = Family("secrets", "Secrets")
 
@@ -38,6 +39,15 @@ _BITS_PER_CHARACTER: Final = 4.3
 """Random base64 of 32 characters has about 4.6 bits a character, words and identifiers below 4."""
 
 _ARGUMENT: Final = re.compile(r"--?(?P<name>[\w-]+)[= ](?P<value>.+)", re.DOTALL)
+_MADE: Final = frozenset(
+    {
+        "random:index/randomPassword:RandomPassword",
+        "random:index/randomString:RandomString",
+        "tls:index/privateKey:PrivateKey",
+    }
+)
+"""What a program makes secrets with."""
+
 _PLACEHOLDERS: Final = ("$(", "${", "/")
 """How a value begins that names where the secret is: a variable or a file."""
 
@@ -180,3 +190,38 @@ def secret_as_file(pod: Pod, _options: Options) -> Findings:
             reference = source.at("secretRef")
             if not (reference.absent or reference.unknown):
                 yield fail(reference, "puts the whole Secret into the environment")
+
+
+@FAMILY.object(
+    "external-secret-refreshed",
+    "Copies of secrets name their store and follow its changes",
+    Severity.MEDIUM,
+    "ExternalSecret.external-secrets.io",
+    fix="Set secretStoreRef.name, and a refreshInterval above zero: what was rotated must not live on here.",
+    references=("External Secrets: lifecycle",),
+)
+def external_secret_refreshed(subject: KubernetesObject, _options: Options) -> Findings:
+    spec = subject.node.at("spec")
+    if spec.key("data").items():
+        yield from require(spec.at("secretStoreRef.name"), bool, "must be set")
+    yield from forbid(spec.key("refreshInterval"), _is_zero, "never looks again")
+    yield from forbid(
+        spec.key("refreshPolicy"), lambda value: value not in ("Periodic", ""), "doesn't follow the store"
+    )
+
+
+def _is_zero(interval: object) -> bool:
+    return not str(interval).strip("0hms")
+
+
+@FAMILY.resource(
+    "secret-not-made-here",
+    "The program makes no passwords and keys",
+    Severity.MEDIUM,
+    fix="Copy them from a secret store (external_secrets): what a program makes stays in its state for good.",
+    dev=Enforcement.DISABLED,
+    prod=Enforcement.ADVISORY,
+)
+def secret_not_made_here(resource: Resource, _options: Options) -> Findings:
+    if resource.type in _MADE:
+        yield fail(resource.node, "is kept in the program's state")

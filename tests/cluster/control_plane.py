@@ -81,15 +81,20 @@ def kubectl_is_refused(kubectl: Kubectl) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode != 0
 
 
-def install_crds(plane: ControlPlane, module: str, *patterns: str) -> None:
-    """Install the CRDs that files of a pinned Go module declare."""
+def module_folder(module: str, pins: Path = CRDS) -> Path:
+    """The sources of a Go module, which the go.mod in `pins` pins."""
     environment = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": ""}
     command = [find_go(spec.home(), silent), "mod", "download", "-json", module]
     done = subprocess.run(
-        command, cwd=CRDS, env=environment, capture_output=True, text=True, check=False, timeout=300
+        command, cwd=pins, env=environment, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    folder = Path(json.loads(done.stdout)["Dir"])
+    return Path(json.loads(done.stdout)["Dir"])
+
+
+def install_crds(plane: ControlPlane, module: str, *patterns: str, pins: Path = CRDS) -> None:
+    """Install the CRDs that files of a pinned Go module declare."""
+    folder = module_folder(module, pins)
     files = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
     assert len(files) >= len(patterns)
     plane.kubectl.apply([yaml.safe_load(path.read_text()) for path in files])

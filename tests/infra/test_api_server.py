@@ -25,8 +25,13 @@ OPERATOR_CRDS = [
     f"example/prometheus-operator-crd/monitoring.coreos.com_{plural}.yaml"
     for plural in ("servicemonitors", "prometheusrules")
 ]
+SECRETS = "github.com/external-secrets/external-secrets"
+SECRETS_CRDS = [
+    f"config/crds/bases/external-secrets.io_{plural}.yaml" for plural in ("externalsecrets", "secretstores")
+]
 ON = {"monitoring": {"runbooks": RUNBOOKS}}
 CUSTOM = {"ServiceMonitor", "PrometheusRule"}
+OF_SECRETS = {"ExternalSecret", "SecretStore"}
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +45,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Generator[ControlPlane]:
 def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Generator[Kubectl]:
     with control_plane(tmp_path_factory.mktemp("plane")) as plane:
         install_crds(plane, OPERATOR, *OPERATOR_CRDS)
+        install_crds(plane, SECRETS, *SECRETS_CRDS)
         yield plane.kubectl
 
 
@@ -56,7 +62,7 @@ def complaints(kubectl: Kubectl, objects: list[Manifest]) -> list[str]:
 def test_both_stacks_are_accepted_as_they_are(deployed: Graph, kubectl: Kubectl) -> None:
     objects = manifests(deployed)
     assert complaints(kubectl, objects) == []
-    assert {item.kind for item in objects} >= CUSTOM or deployed.stack == "dev"
+    assert {item.kind for item in objects} >= CUSTOM | OF_SECRETS or deployed.stack == "dev"
 
 
 def test_a_development_stack_with_monitoring_is_accepted(tmp_path: Path, kubectl: Kubectl) -> None:
@@ -78,6 +84,18 @@ def test_what_the_server_is_asked_finds_mistakes(kubectl: Kubectl) -> None:
         assert complaints(kubectl, [replace(monitor, body=body)])
 
 
+def test_what_the_server_is_asked_finds_mistakes_about_secrets(kubectl: Kubectl) -> None:
+    (copy, *_) = (item for item in manifests(record("prod")) if item.kind == "ExternalSecret")
+    spec = copy.body["spec"]
+    wrong = (
+        {**spec, "target": {**spec["target"], "deletionPolicy": "Never"}},
+        {**spec, "secretStoreRef": {**spec["secretStoreRef"], "kind": "Vault"}},
+        {**spec, "refreshSeconds": 60},
+    )
+    for changed in wrong:
+        assert complaints(kubectl, [replace(copy, body={**copy.body, "spec": changed})])
+
+
 def test_a_cluster_without_the_operator_is_told_before_anything_changes(
     bare: ControlPlane, tmp_path: Path
 ) -> None:
@@ -87,6 +105,15 @@ def test_a_cluster_without_the_operator_is_told_before_anything_changes(
     assert [reason.partition(";")[0] for reason in todo.refusals] == [
         f"the cluster has no kind {kind} of monitoring.coreos.com/v1"
         for kind in ("PrometheusRule", "ServiceMonitor")
+    ]
+
+
+def test_a_cluster_without_external_secrets_is_told_before_anything_changes(bare: ControlPlane) -> None:
+    objects = [item for item in manifests(record("prod")) if item.kind in {"Namespace", *OF_SECRETS}]
+    bare.kubectl.apply([plain(item.body) for item in objects if item.kind == "Namespace"])
+    todo = against(bare.kubectl, "prod", objects, [], "mcp-prod")
+    assert [reason.partition(";")[0] for reason in todo.refusals] == [
+        f"the cluster has no kind {kind} of external-secrets.io/v1" for kind in sorted(OF_SECRETS)
     ]
 
 

@@ -82,6 +82,9 @@ def test_a_deployment_has_the_objects_of_its_preview_and_knows_all_of_them(
 
 def test_secrets_are_made_from_what_was_generated(deployed: Graph) -> None:
     values = {name: item["stringData"].value for name, item in objects(deployed, "Secret").items()}
+    if deployed.stack == "prod":
+        assert values == {}
+        return
     assert values["Secret/redis-auth"]["password"] == values["Secret/postgres-auth"]["password"] == "hunter2"
     assert values["Secret/redis-auth"]["users.acl"] == access_list("hunter2")
     assert values["Secret/postgres-auth"] == {"username": "mcp", "password": "hunter2", "database": "mcp"}
@@ -217,6 +220,10 @@ def test_every_pod_is_covered_by_default_deny_and_may_be_scraped(graph: Graph) -
 def test_every_file_that_a_pod_mounts_is_in_a_config_map_or_secret(deployed: Graph) -> None:
     files = {name: set(item["data"]) for name, item in objects(deployed, "ConfigMap").items()}
     files |= {name: set(item["stringData"].value) for name, item in objects(deployed, "Secret").items()}
+    files |= {
+        f"Secret/{item['spec']['target']['name']}": keys_of(item)
+        for item in objects(deployed, "ExternalSecret").values()
+    }
     kinds = {"configMap": "ConfigMap", "secret": "Secret"}
     sources = [
         (f"{kinds[word]}/{reference['name']}", {item["key"] for item in reference["items"]})
@@ -228,6 +235,11 @@ def test_every_file_that_a_pod_mounts_is_in_a_config_map_or_secret(deployed: Gra
     ]
     assert sources
     assert [name for name, keys in sources if not keys <= files.get(name, set())] == []
+
+
+def keys_of(external_secret: Object) -> set[str]:
+    spec = external_secret["spec"]
+    return set(spec["target"]["template"].get("data") or [item["secretKey"] for item in spec["data"]])
 
 
 def test_every_mount_and_claim_is_there(graph: Graph) -> None:

@@ -510,6 +510,8 @@ def test_replicas_share_the_keys_of_callers_state(plain: Plain, configure: Confi
 
 
 def test_every_key_of_callers_state_is_generated(deployed: Graph) -> None:
+    if deployed.stack == "prod":
+        return  # copied from the secret store: test_external_secrets.py
     made = [item for item in deployed.resources if item.name == "gateway-state-keys-first"]
     assert [item.type for item in made] == ["random:index/randomPassword:RandomPassword"]
     assert made[0].inputs["length"] >= 43, "letters and digits of 256 bits"

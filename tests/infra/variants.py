@@ -20,6 +20,25 @@ def evaluate_prod(folder: Path, **groups: Mapping[str, Any]) -> Graph:
     config = yaml.safe_load((REPOSITORY / "Pulumi.prod.yaml").read_text())["config"]
     for group, values in groups.items():
         config[f"{PREFIX}{group}"] = {**config.get(f"{PREFIX}{group}", {}), **values}
-    (folder / "Pulumi.yaml").write_text(f"name: mcp-platform\nruntime: python\nmain: {REPOSITORY}/infra/\n")
-    (folder / "Pulumi.prod.yaml").write_text(yaml.safe_dump({"config": config}))
+    _write(folder, "prod", config)
     return record("prod", project=folder)
+
+
+def evaluate_prod_with(folder: Path, **groups: Mapping[str, Any]) -> Graph:
+    """The graph of prod with some groups replaced as a whole."""
+    config = yaml.safe_load((REPOSITORY / "Pulumi.prod.yaml").read_text())["config"]
+    _write(folder, "prod", config | {f"{PREFIX}{group}": values for group, values in groups.items()})
+    return record("prod", project=folder)
+
+
+def without(folder: Path, stack: str, group: str) -> Path:
+    """A project folder with one of the repository's stacks, which lacks a group of settings."""
+    config = yaml.safe_load((REPOSITORY / f"Pulumi.{stack}.yaml").read_text())["config"]
+    config.pop(f"{PREFIX}{group}", None)
+    _write(folder, stack, config)
+    return folder
+
+
+def _write(folder: Path, stack: str, config: Mapping[str, Any]) -> None:
+    (folder / "Pulumi.yaml").write_text(f"name: mcp-platform\nruntime: python\nmain: {REPOSITORY}/infra/\n")
+    (folder / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump({"config": config}))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from infra.components.aws import naming
 from infra.components.aws.documents import Statement
 from infra.naming import Stack
+from infra.secret_source import SecretSource
 from infra.settings.aws import Aws
 
 
@@ -39,13 +40,14 @@ def read_backups(stack: Stack, aws: Aws) -> list[Statement]:
     ]
 
 
-def read_secrets(aws: Aws) -> list[Statement]:
-    """What External Secrets copies into the cluster: the platform's entries, and no others."""
+def read_secrets(aws: Aws, source: SecretSource) -> list[Statement]:
+    """What External Secrets copies into the cluster: the stack's entries, and no others."""
+    named = [f"{entry}-??????" for entry in sorted(set(source.entries.values()))]
     return [
         Statement(
             sid="ReadSecrets",
             actions=["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"],
-            resources=[naming.secrets_arn(aws)],
+            resources=[naming.secret_arn(aws, entry) for entry in (f"{source.prefix}*", *named)],
         )
     ]
 

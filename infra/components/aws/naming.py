@@ -41,6 +41,6 @@ def cluster_arn(aws: Aws) -> str:
     return f"arn:aws:eks:{aws.region}:{aws.account}:cluster/{aws.cluster}"
 
 
-def secrets_arn(aws: Aws) -> str:
-    """The entries of Secrets Manager that belong to the platform (each has a random suffix)."""
-    return f"arn:aws:secretsmanager:{aws.region}:{aws.account}:secret:{aws.secrets_prefix}*"
+def secret_arn(aws: Aws, entry: str) -> str:
+    """An entry of Secrets Manager, or a pattern of entries: AWS adds six random characters to each name."""
+    return f"arn:aws:secretsmanager:{aws.region}:{aws.account}:secret:{entry}"

@@ -3,4 +3,7 @@ module mcp-platform.dev/tests/crds
 
 go 1.24.0
 
-require github.com/prometheus-operator/prometheus-operator v0.85.0
+require (
+	github.com/external-secrets/external-secrets v1.3.2
+	github.com/prometheus-operator/prometheus-operator v0.85.0
+)

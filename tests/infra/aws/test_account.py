@@ -150,5 +150,5 @@ def test_the_restore_role_reads_and_can_not_write(guarded: Server) -> None:
 def test_external_secrets_reads_entries_and_buckets_not_at_all(guarded: Server) -> None:
     assert not permitted(as_role(guarded, "external-secrets", "s3").get_object, Bucket=BUCKET, Key="first")
     secrets = as_role(guarded, "external-secrets", "secretsmanager")
-    assert not permitted(secrets.create_secret, Name="mcp-platform/x", SecretString="x")
+    assert not permitted(secrets.create_secret, Name="mcp-platform/prod/y", SecretString="x")
     assert not permitted(secrets.list_secrets)

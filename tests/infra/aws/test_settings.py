@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from infra.components.aws import grants, naming
 from infra.components.aws.documents import document, web_identity_trust
 from infra.errors import PlatformError
 from infra.naming import Stack
+from infra.secret_source import SecretSource
 from infra.settings import Settings
 from infra.settings.aws import Aws
 
@@ -55,6 +57,15 @@ def test_what_is_wrong_is_one_line_with_the_key_and_what_is_allowed(
     assert allowed in line
 
 
+SOURCE = SecretSource(
+    kind="SecretStore",
+    name="secrets-manager",
+    prefix="mcp-platform/prod/",
+    refresh_minutes=60,
+    entries={"database-owner": "rds!db-1"},
+)
+
+
 def test_good_settings_are_read(configure: Callable[..., Settings]) -> None:
     settings = configure(aws={**GOOD, "vpc": VPC, "database": {}, "cache": {}})
     assert settings.aws is not None
@@ -66,7 +77,7 @@ def test_roles_can_name_every_resource_that_they_use() -> None:
     statements = [
         *grants.write_backups(PROD, aws),
         *grants.read_backups(PROD, aws),
-        *grants.read_secrets(aws),
+        *grants.read_secrets(aws, SOURCE),
     ]
     for statement in statements:
         assert all("*" not in action for action in statement.actions)
@@ -83,6 +94,23 @@ def test_irsa_trusts_one_service_account_of_one_cluster() -> None:
 
 
 def test_documents_say_nothing_that_was_not_asked_for() -> None:
-    (statement,) = grants.read_secrets(Aws.model_validate(GOOD))
+    (statement,) = grants.read_secrets(Aws.model_validate(GOOD), SOURCE)
     assert "Principal" not in document(statement)
     assert "Condition" not in document(statement)
+
+
+@pytest.mark.parametrize(
+    ("entry", "readable"),
+    [
+        ("mcp-platform/prod/redis-auth", True),
+        ("mcp-platform/production/redis-auth", False),
+        ("mcp-platform/dev/redis-auth", False),
+        ("mcp-platform/prod", False),
+        ("rds!db-1", True),
+        ("rds!db-12", False),
+    ],
+)
+def test_only_a_stacks_own_and_named_entries_can_be_read(entry: str, readable: bool) -> None:
+    (statement,) = grants.read_secrets(Aws.model_validate(GOOD), SOURCE)
+    arn = f"arn:aws:secretsmanager:{GOOD['region']}:{GOOD['account']}:secret:{entry}-AbC123"
+    assert any(fnmatchcase(arn, resource) for resource in statement.resources) == readable

@@ -249,7 +249,7 @@ class RedisServer:
         arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
         arguments += ["--save", "", "--requirepass", self.PASSWORD]
         with (self._folder / "redis.log").open("ab") as log:
-            self._popen = subprocess.Popen([_redis_program(), *arguments], stdout=log, stderr=log)
+            self._popen = subprocess.Popen([redis_program(), *arguments], stdout=log, stderr=log)
         wait_for(lambda: accepts(self.port), "redis on its port")
 
     def stop(self) -> None:
@@ -266,7 +266,7 @@ class RedisServer:
         return redis.Redis(port=self.port, password=self.PASSWORD)
 
 
-def _redis_program() -> str:
+def redis_program() -> str:
     """Its path; installed where it is missing and we may."""
     valkey = shutil.which("valkey-server")
     if valkey is not None:
