@@ -18,12 +18,15 @@ from bench.fresh import fresh_machine
 from bench.table import Row, show
 from cli.gateway_access import GatewayAccess
 from infra.cluster import Cluster, Report, silent
+from infra.engine.check import check
 from infra.engine.direct import evaluate
 from infra.engine.manifest import manifests
+from infra.engine.record import record
 from infra.engine.render import write_tree
 
 PROTOCOL = "2026-07-28"
 CALLS = 300
+POLICIES = Path(__file__).resolve().parents[1] / "policies"
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -64,6 +67,16 @@ def evaluation() -> Row:
             write_tree(manifests(graph), Path(folder))
 
     return Row("evaluate + check + render prod", [seconds(once) for _ in range(5)], "s", "≤ 5, goal 2")
+
+
+def policies() -> Row:
+    """Start the policy pack, ask it about all of stack prod over its protocol, and end it."""
+    graph = record("prod")
+
+    def once() -> None:
+        assert not check(graph, POLICIES)
+
+    return Row(f"policies, {len(graph.resources)} resources", [seconds(once) for _ in range(5)], "s", "≤ 3")
 
 
 def unchanged_up() -> Row:
@@ -145,7 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--fresh", action="store_true", help="also build everything anew: 15 minutes")
     fresh = [fresh_machine()] if parser.parse_args().fresh else []
-    rows = [*fresh, evaluation(), cluster_start(), unchanged_up(), tool_calls(), idle_memory()]
+    rows = [*fresh, evaluation(), policies(), cluster_start(), unchanged_up(), tool_calls(), idle_memory()]
     show("mcp-platform on this machine", rows)
 
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from policies.family import Family
-from policies.matching import every
+from policies.matching import every, matches_selector
 from policies.node import ANY_ITEM, UNKNOWN, Node
 from policies.objects import KubernetesObject, Stack, same_name
+from policies.operators import CNPG, managed_labels
 from policies.quantity import parse_quantity
 from policies.rule import Enforcement, Findings, Options, Severity, fail, forbid, require, require_any
 
@@ -18,9 +19,9 @@ FAMILY: Final = Family("data", "Databases and caches", together="platform")
 
 _STATEFUL: Final = "StatefulSet.apps"
 _CLAIM: Final = "PersistentVolumeClaim"
-_CNPG: Final = "Cluster.postgresql.cnpg.io"
 _SCHEDULED: Final = "ScheduledBackup.postgresql.cnpg.io"
 _STORE: Final = "ObjectStore.barmancloud.cnpg.io"
+_POD_MONITOR: Final = "PodMonitor.monitoring.coreos.com"
 _PLUGIN: Final = "barman-cloud.cloudnative-pg.io"
 _CACHE_FILE: Final = re.compile(r"(redis|valkey)\.conf\Z")
 _RETENTION: Final = re.compile(r"[1-9]\d*[dwm]\Z")
@@ -108,7 +109,7 @@ def cache_memory(subject: KubernetesObject, _options: Options) -> Findings:
     "postgres-instances",
     "Postgres clusters survive the end of a node",
     Severity.HIGH,
-    _CNPG,
+    CNPG,
     fix=f"Set spec.instances to {_QUORUM} or more.",
     dev=Enforcement.DISABLED,
 )
@@ -124,7 +125,7 @@ def postgres_instances(subject: KubernetesObject, _options: Options) -> Findings
     "postgres-synchronous",
     "What Postgres has confirmed is on a second instance",
     Severity.HIGH,
-    _CNPG,
+    CNPG,
     fix="Set spec.postgresql.synchronous: {method: any, number: 1}.",
     dev=Enforcement.DISABLED,
 )
@@ -137,14 +138,14 @@ def postgres_synchronous(subject: KubernetesObject, _options: Options) -> Findin
     "postgres-backup",
     "Every Postgres cluster is archived and backed up on a schedule",
     Severity.CRITICAL,
-    _CNPG,
+    CNPG,
     _SCHEDULED,
     fix=f"Add the plugin {_PLUGIN} as WAL archiver, and a ScheduledBackup with method plugin.",
     references=("CloudNativePG: backup by plugins",),
     dev=Enforcement.ADVISORY,
 )
 def postgres_backup(stack: Stack, _options: Options) -> Findings:
-    for cluster in stack.of_kind(_CNPG):
+    for cluster in stack.of_kind(CNPG):
         plugins = cluster.node.at("spec.plugins")
         archived = [
             None
@@ -174,7 +175,7 @@ def _backs_up(backup: KubernetesObject, cluster: KubernetesObject) -> bool | Non
     "postgres-no-in-tree-backup",
     "Backups don't go by an interface that is about to be removed",
     Severity.MEDIUM,
-    _CNPG,
+    CNPG,
     fix="Use the Barman Cloud plugin's ObjectStore instead of spec.backup.barmanObjectStore.",
     references=("CloudNativePG 1.26: in-tree Barman is deprecated",),
 )
@@ -198,7 +199,7 @@ def backup_retention(subject: KubernetesObject, _options: Options) -> Findings:
     "postgres-no-superuser",
     "Nobody logs in to Postgres as superuser",
     Severity.HIGH,
-    _CNPG,
+    CNPG,
     fix="Remove enableSuperuserAccess.",
 )
 def postgres_no_superuser(subject: KubernetesObject, _options: Options) -> Findings:
@@ -209,7 +210,7 @@ def postgres_no_superuser(subject: KubernetesObject, _options: Options) -> Findi
     "postgres-storage",
     "Postgres clusters have a volume of a size, and the memory they may use",
     Severity.MEDIUM,
-    _CNPG,
+    CNPG,
     fix="Set spec.storage.size, and resources.requests.memory equal to limits.memory.",
 )
 def postgres_storage(subject: KubernetesObject, _options: Options) -> Findings:
@@ -220,3 +221,45 @@ def postgres_storage(subject: KubernetesObject, _options: Options) -> Findings:
         yield fail(request if request.unknown else limit, "must equal the limit")
     elif limit.absent or parse_quantity(str(request.value)) != parse_quantity(str(limit.value)):
         yield fail(request, "must be set and equal the limit")
+
+
+@FAMILY.object(
+    "postgres-spread",
+    "Postgres' instances are on different nodes",
+    Severity.HIGH,
+    CNPG,
+    fix="Set affinity.podAntiAffinityType: required, and leave enablePodAntiAffinity on.",
+    dev=Enforcement.DISABLED,
+)
+def postgres_spread(subject: KubernetesObject, _options: Options) -> Findings:
+    affinity = subject.node.at("spec.affinity")
+    yield from forbid(affinity.key("enablePodAntiAffinity"), lambda value: value is False, "must not be off")
+    yield from require(
+        affinity.key("podAntiAffinityType"), lambda value: value == "required", "must be required"
+    )
+
+
+@FAMILY.stack(
+    "postgres-monitored",
+    "Somebody hears when Postgres' copies fall behind",
+    Severity.MEDIUM,
+    CNPG,
+    _POD_MONITOR,
+    fix="Add a PodMonitor that selects the label cnpg.io/cluster.",
+    dev=Enforcement.ADVISORY,
+)
+def postgres_monitored(stack: Stack, _options: Options) -> Findings:
+    for cluster in stack.of_kind(CNPG):
+        enabled = cluster.node.at("spec.monitoring.enablePodMonitor")
+        labels = managed_labels(cluster)
+        answers = [
+            every(
+                [
+                    same_name(monitor.namespace, cluster.namespace),
+                    matches_selector(monitor.node.at("spec.selector"), labels),
+                ]
+            )
+            for monitor in stack.of_kind(_POD_MONITOR)
+        ]
+        answers.append(None if enabled.unknown else enabled.value is True)
+        yield from require_any(answers, cluster.node.at("metadata.name"), "no PodMonitor takes it", cluster)

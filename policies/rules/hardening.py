@@ -13,6 +13,7 @@ from policies.rule import Enforcement, Findings, Options, Severity, fail, forbid
 FAMILY: Final = Family("hardening", "Container and pod hardening")
 
 _LOWEST_ID: Final = 10_000
+_LOWEST_PORT: Final = 1024
 _BINDINGS: Final = (
     "RoleBinding.rbac.authorization.k8s.io",
     "ClusterRoleBinding.rbac.authorization.k8s.io",
@@ -150,3 +151,18 @@ def no_host_aliases(pod: Pod, _options: Options) -> Findings:
 def no_service_links(pod: Pod, _options: Options) -> Findings:
     if pod.owner.kind not in BATCH_KINDS:
         yield from require(pod.spec.at("enableServiceLinks"), lambda value: value is False, "must be false")
+
+
+@FAMILY.pod(
+    "unprivileged-ports",
+    "Containers listen on ports that need no privilege",
+    Severity.LOW,
+    fix="Listen on 1024 or above; the Service may have another port.",
+    references=("KSV117",),
+)
+def unprivileged_ports(pod: Pod, _options: Options) -> Findings:
+    for container in pod.containers():
+        for port in container.at("ports").items():
+            number = port.key("containerPort")
+            low = (number.integer() or _LOWEST_PORT) < _LOWEST_PORT
+            yield from forbid(number, lambda _, low=low: low, f"must be {_LOWEST_PORT} or more")

@@ -10,9 +10,11 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from policies.family import Family
-from policies.node import Node
+from policies.node import ANY_ITEM, Node
 from policies.objects import POD_KINDS, Pod, Stack
+from policies.program import Resource
 from policies.rule import Enforcement, Findings, Options, Severity, fail, forbid
+from policies.rules.secrets import names_secret
 
 FAMILY: Final = Family("images", "Container images")
 
@@ -134,3 +136,17 @@ def image_pull_policy(pod: Pod, _options: Options) -> Findings:
             lambda value: value not in ("Always", "IfNotPresent"),
             "lets a pod start only where the image happens to be",
         )
+
+
+@FAMILY.resource(
+    "image-build-arguments",
+    "No secret is an argument of an image's build",
+    Severity.CRITICAL,
+    "docker-build:index:Image",
+    fix="Mount it with RUN --mount=type=secret: arguments stay in the image's history.",
+    references=("Docker: SecretsUsedInArgOrEnv",),
+)
+def image_build_arguments(image: Resource, _options: Options) -> Findings:
+    for name, value in image.node.key("buildArgs").entries():
+        if name == ANY_ITEM or value.secret or names_secret(name):
+            yield from forbid(value, bool, "stays in the image's history")

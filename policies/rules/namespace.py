@@ -12,6 +12,9 @@ from policies.rule import Enforcement, Findings, Options, Severity, fail, requir
 
 FAMILY: Final = Family("namespace", "Namespaces")
 
+_QUOTA: Final = "ResourceQuota"
+_LIMITS: Final = "LimitRange"
+
 _PSA: Final = "pod-security.kubernetes.io/"
 _VERSION: Final = re.compile(r"v1\.\d+\Z|latest\Z")
 
@@ -66,3 +69,39 @@ def namespace_own(stack: Stack, _options: Options) -> Findings:
         elif declared:
             answers = [same_name(item.namespace, name) for name in declared]
             yield from require_any(answers, field, f"{item.namespace} is not declared here", item)
+
+
+@FAMILY.stack(
+    "namespace-quota",
+    "What the pods of a namespace may take has an end",
+    Severity.MEDIUM,
+    "Namespace",
+    _QUOTA,
+    fix="Add a ResourceQuota with pods, requests.cpu and requests.memory.",
+    references=("KSV040", "CIS 5.7.1"),
+    dev=Enforcement.ADVISORY,
+)
+def namespace_quota(stack: Stack, _options: Options) -> Findings:
+    yield from _has(stack, _QUOTA)
+
+
+@FAMILY.stack(
+    "namespace-limits",
+    "Containers that set no limit get the namespace's",
+    Severity.LOW,
+    "Namespace",
+    _LIMITS,
+    fix="Add a LimitRange with defaults for containers.",
+    references=("KSV039",),
+    dev=Enforcement.ADVISORY,
+)
+def namespace_limits(stack: Stack, _options: Options) -> Findings:
+    yield from _has(stack, _LIMITS)
+
+
+def _has(stack: Stack, kind: str) -> Findings:
+    """Each namespace of the stack that has pods also has an object of a kind."""
+    for namespace in stack.of_kind("Namespace"):
+        if any(stack.pods_in(namespace.name)):
+            answers = [same_name(item.namespace, namespace.name) for item in stack.of_kind(kind)]
+            yield from require_any(answers, namespace.node.at("metadata.name"), f"has no {kind}", namespace)

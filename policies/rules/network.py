@@ -10,6 +10,7 @@ from policies.family import Family
 from policies.matching import every, matches_labels, matches_selector
 from policies.node import UNKNOWN, Node
 from policies.objects import POD_KINDS, KubernetesObject, Pod, Stack, same_name
+from policies.operators import matches_managed
 from policies.rule import Enforcement, Findings, Options, Severity, fail, forbid, require_any
 
 FAMILY: Final = Family("network", "Network policies and Services", together="network")
@@ -113,10 +114,10 @@ def network_pod_covered(stack: Stack, _options: Options) -> Findings:
 )
 def network_policy_selects_pods(stack: Stack, _options: Options) -> Findings:
     for policy in stack.of_kind(_POLICY):
+        selector = policy.node.at("spec.podSelector")
         answers = [_selects(policy, pod) for pod in stack.pods]
-        yield from require_any(
-            answers, policy.node.at("spec.podSelector"), "selects no pod of the stack", policy
-        )
+        answers += matches_managed(selector, policy.namespace, stack)
+        yield from require_any(answers, selector, "selects no pod of the stack", policy)
 
 
 @FAMILY.object(

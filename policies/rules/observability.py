@@ -12,6 +12,7 @@ from policies.family import Family
 from policies.matching import every, matches_labels, matches_selector
 from policies.node import UNKNOWN, Node
 from policies.objects import BATCH_KINDS, KubernetesObject, Pod, Stack, same_name
+from policies.operators import matches_managed
 from policies.rule import Findings, Options, Severity, fail, forbid, require, require_any
 
 FAMILY: Final = Family("observability", "Metrics and alerts", together="platform")
@@ -106,6 +107,8 @@ def monitor_selects(stack: Stack, _options: Options) -> Findings:
             every([_monitored_namespace(monitor, namespace), matches_selector(selector, labels)])
             for namespace, labels in places
         ]
+        if monitor.kind == _POD_MONITOR:
+            answers += matches_managed(selector, monitor.namespace, stack)
         yield from require_any(answers, selector, "selects nothing of the stack", monitor)
 
 

@@ -12,7 +12,7 @@ from policies.family import Family
 from policies.node import Node
 from policies.objects import KubernetesObject, Pod
 from policies.program import Resource
-from policies.rule import Enforcement, Findings, Options, Severity, fail, forbid, require
+from policies.rule import Enforcement, Findings, Options, Severity, fail
 
 FAMILY: Final = Family("secrets", "Secrets")
 
@@ -190,28 +190,6 @@ def secret_as_file(pod: Pod, _options: Options) -> Findings:
             reference = source.at("secretRef")
             if not (reference.absent or reference.unknown):
                 yield fail(reference, "puts the whole Secret into the environment")
-
-
-@FAMILY.object(
-    "external-secret-refreshed",
-    "Copies of secrets name their store and follow its changes",
-    Severity.MEDIUM,
-    "ExternalSecret.external-secrets.io",
-    fix="Set secretStoreRef.name, and a refreshInterval above zero: what was rotated must not live on here.",
-    references=("External Secrets: lifecycle",),
-)
-def external_secret_refreshed(subject: KubernetesObject, _options: Options) -> Findings:
-    spec = subject.node.at("spec")
-    if spec.key("data").items():
-        yield from require(spec.at("secretStoreRef.name"), bool, "must be set")
-    yield from forbid(spec.key("refreshInterval"), _is_zero, "never looks again")
-    yield from forbid(
-        spec.key("refreshPolicy"), lambda value: value not in ("Periodic", ""), "doesn't follow the store"
-    )
-
-
-def _is_zero(interval: object) -> bool:
-    return not str(interval).strip("0hms")
 
 
 @FAMILY.resource(

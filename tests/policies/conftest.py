@@ -39,6 +39,7 @@ from policies.rule import Options, Rule
 HERE = Path(__file__).parent
 TODAY = date(2026, 11, 21)
 _POD_PATHS = {"CronJob": "spec.jobTemplate.spec.template.spec", "Pod": "spec"}
+_FIRST = "pod.containers[0]"
 _SEGMENT = re.compile(r"\['(?P<quoted>[^']+)'\]|\[(?P<index>\d+|\*)\]|\.?(?P<name>[^.\[\]]+)")
 
 
@@ -68,6 +69,36 @@ class Case:
             status: sorted(_dotted(_expand(kind, path)) for path in self.content.get(status.value, []))
             for status in Status
         }
+
+    @property
+    def is_about_a_container(self) -> bool:
+        """All that it changes and finds is in the first container of an object."""
+        paths = [*self.content.get("fail", []), *self.content.get("unverifiable", [])]
+        changed = [*self.content.get("set", {}), *self.content.get("drop", [])]
+        return bool(paths) and all(path.startswith(_FIRST) for path in (*paths, *changed))
+
+    def in_group(self, group: str) -> Case:
+        """The same in an init or ephemeral container, which is otherwise as the first container."""
+        target = _find(GOOD_OBJECTS, self.content["at"])
+        first: Any = target
+        for segment in _expand(target["kind"], _FIRST):
+            first = first[segment]
+        there = f"pod.{group}[0]"
+
+        def moved(path: str) -> str:
+            return there + path.removeprefix(_FIRST)
+
+        changes = {moved(path): value for path, value in self.content.get("set", {}).items()}
+        content = {
+            **self.content,
+            "set": {f"pod.{group}": [first], **changes},
+            **{
+                key: [moved(path) for path in self.content[key]]
+                for key in ("drop", "fail", "unverifiable")
+                if key in self.content
+            },
+        }
+        return Case(self.rule, f"{self.name}, in {group}", content)
 
     def found_by(self, rule: Rule) -> dict[Status, list[str]]:
         """What a rule finds in this case, as `expected` writes it."""

@@ -45,6 +45,40 @@ def test_a_broken_rule_fails_a_case(rule: Rule, cases: list[Any], findings: list
     assert all(case.found_by(mutant) != case.expected for case in (quiet if findings else loud))
 
 
+LASTING_ONLY = {
+    "readiness-probe",
+    "liveness-probe",
+    "startup-probe",
+    "probes-not-identical",
+    "liveness-not-dependency",
+    "probe-port",
+    "probe-timeout",
+    "stateful-memory-guaranteed",
+}
+"""Rules about what runs as long as the pod does."""
+
+LOOKS_AWAY = {
+    "initContainers": LASTING_ONLY,
+    # Kubernetes lets them have no resources.
+    "ephemeralContainers": LASTING_ONLY
+    | {"resource-requests", "memory-limit", "requests-within-limits", "ephemeral-storage-limit"},
+}
+
+
+@pytest.mark.parametrize("group", LOOKS_AWAY)
+def test_what_is_wrong_in_a_container_is_wrong_in_init_and_ephemeral_ones(
+    rule: Rule, cases: list[Any], group: str
+) -> None:
+    moved = [case.in_group(group) for case in cases if case.rule == rule.id and case.is_about_a_container]
+    for case in moved:
+        found = case.found_by(rule)
+        assert not any(found.values()) if rule.id in LOOKS_AWAY[group] else found == case.expected, case.name
+
+
+def test_most_rules_about_containers_have_a_case_for_init_and_ephemeral_ones(cases: list[Any]) -> None:
+    assert len({case.rule for case in cases if case.is_about_a_container}) >= 30
+
+
 def test_every_case_is_about_a_rule(cases: list[Any]) -> None:
     assert {case.rule for case in cases} == set(RULES)
 
