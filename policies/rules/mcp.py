@@ -9,6 +9,7 @@ from typing import Final
 from policies.configuration import read
 from policies.family import Family
 from policies.matching import every, matches_selector
+from policies.mesh_membership import is_probe, is_tunnel
 from policies.node import UNKNOWN, Node
 from policies.objects import KubernetesObject, Pod, Stack, same_name
 from policies.rule import (
@@ -219,6 +220,8 @@ def mcp_through_gateway(stack: Stack, options: Options) -> Findings:
             ports = rule.key("ports").items()
             if ports and all(port.key("port").value in options.metrics_ports for port in ports):
                 continue
+            if is_tunnel(rule, policy.namespace, stack):
+                continue
             yield from about(policy, _only_from_gateway(rule, options))
 
 
@@ -236,6 +239,8 @@ def _only_from_gateway(rule: Node, options: Options) -> Findings:
     peers = rule.key("from")
     yield from require(peers, bool, "must name the gateway")
     for peer in peers.items() if not peers.unknown else ():
+        if is_probe(peer):
+            continue
         name = peer.at("podSelector.matchLabels").key(_NAME)
         yield from require(name, lambda value: value in options.exposed_services, "must be the gateway")
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from policies.family import Family
 from policies.matching import every, matches_labels, matches_selector
+from policies.mesh_membership import matches_proxies
 from policies.node import UNKNOWN, Node
 from policies.objects import POD_KINDS, KubernetesObject, Pod, Stack, same_name
 from policies.operators import matches_managed
@@ -117,6 +118,7 @@ def network_policy_selects_pods(stack: Stack, _options: Options) -> Findings:
         selector = policy.node.at("spec.podSelector")
         answers = [_selects(policy, pod) for pod in stack.pods]
         answers += matches_managed(selector, policy.namespace, stack)
+        answers += matches_proxies(selector, policy.namespace, stack)
         yield from require_any(answers, selector, "selects no pod of the stack", policy)
 
 
