@@ -10,6 +10,7 @@ import pulumi_kubernetes as kubernetes
 
 from infra import naming
 from infra.assembly_aws import AwsSide, assemble_aws
+from infra.assembly_mesh import assemble_mesh
 from infra.assembly_secrets import assemble_secrets, secret_source
 from infra.components.aws.ecr_repository import EcrRepository
 from infra.components.gateway import Gateway, GatewayArgs
@@ -21,6 +22,7 @@ from infra.components.platform_flows import PlatformFlowsArgs, platform_flows
 from infra.components.postgres import Postgres, PostgresArgs
 from infra.components.redis import Redis, RedisArgs
 from infra.labels import Component
+from infra.mesh.membership import namespace_labels, server_labels
 from infra.naming import Stack
 from infra.settings import Settings
 from infra.settings.groups import ExternalPostgres, ExternalRedis, Store
@@ -43,7 +45,7 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
     provider = _cluster(settings)
     namespace = Namespace(
         stack.namespace,
-        NamespaceArgs(stack=stack, quota=settings.quota),
+        NamespaceArgs(stack=stack, quota=settings.quota, labels=namespace_labels(settings.mesh)),
         pulumi.ResourceOptions(providers=[provider]),
     )
     inside = pulumi.ResourceOptions(providers=[provider], depends_on=[namespace])
@@ -79,6 +81,7 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
             image=gateway_image,
             tracing=settings.tracing,
             only_server=next(iter(settings.servers)) if settings.gateway.names == "plain" else None,
+            in_mesh=settings.mesh is not None,
         ),
         inside,
     )
@@ -97,6 +100,7 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
             tracing=settings.tracing,
         )
     )
+    flows += assemble_mesh(stack, settings, _services(settings), flows, inside)
     Network("network", NetworkArgs(stack=stack, flows=flows), inside)
     _monitoring(stack, settings, inside)
     return {
@@ -145,7 +149,13 @@ def _servers(stack: Stack, settings: Settings, pushed_to: PushedTo, opts: pulumi
         image = (
             _custom_image(name, server, settings, pushed_to) if isinstance(server, CustomServer) else shared
         )
-        args = McpServerArgs(stack=stack, settings=server, image=image, tracing=settings.tracing)
+        args = McpServerArgs(
+            stack=stack,
+            settings=server,
+            image=image,
+            tracing=settings.tracing,
+            service_labels=server_labels(settings.mesh),
+        )
         McpServer(name, args, opts)
 
 
@@ -171,19 +181,24 @@ def _custom_image(
     return Image(image, args, _after(image, pushed_to)).ref
 
 
-def _monitoring(stack: Stack, settings: Settings, opts: pulumi.ResourceOptions) -> None:
-    """What Prometheus and Grafana read; a store that somebody else runs is theirs to watch."""
-    if settings.monitoring is None:
-        return
-    from infra.components.monitoring import Monitoring, MonitoringArgs  # noqa: PLC0415 - loads Grafana's library
-
+def _services(settings: Settings) -> dict[str, Component]:
+    """Every service that runs in the cluster, and what part it plays."""
     services: dict[str, Component] = {naming.GATEWAY: "gateway"}
     services |= dict.fromkeys(settings.servers, "server")
     if isinstance(settings.redis, Store):
         services[naming.REDIS] = "cache"
     if isinstance(settings.postgres, Store):
         services[naming.POSTGRES] = "database"
-    args = MonitoringArgs(stack=stack, settings=settings.monitoring, services=services)
+    return services
+
+
+def _monitoring(stack: Stack, settings: Settings, opts: pulumi.ResourceOptions) -> None:
+    """What Prometheus and Grafana read; a store that somebody else runs is theirs to watch."""
+    if settings.monitoring is None:
+        return
+    from infra.components.monitoring import Monitoring, MonitoringArgs  # noqa: PLC0415 - loads Grafana's library
+
+    args = MonitoringArgs(stack=stack, settings=settings.monitoring, services=_services(settings))
     Monitoring("monitoring", args, opts)
 
 

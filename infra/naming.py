@@ -30,6 +30,9 @@ DEFAULT_DENY: Final = "default-deny"
 EVERY_POD: Final = "every-pod"
 SERVERS: Final = "all-servers"
 SERVICES: Final = "all-services"
+PEERS: Final = "default"
+"""What Istio's documentation calls the PeerAuthentication of a whole namespace."""
+WAYPOINT: Final = "waypoint"
 
 RESERVED: Final = frozenset(
     {
@@ -44,8 +47,8 @@ RESERVED: Final = frozenset(
             RESTORE,
             EXTERNAL_SECRETS,
         ),
-        *(TOKEN_ISSUER, ISSUER_KEYS, STATE_KEYS, PROJECT, "default"),
-        *(DEFAULT_DENY, EVERY_POD, SERVERS, SERVICES),
+        *(TOKEN_ISSUER, ISSUER_KEYS, STATE_KEYS, PROJECT, PEERS),
+        *(DEFAULT_DENY, EVERY_POD, SERVERS, SERVICES, WAYPOINT),
     }
 )
 """Object names that a tool server must not take."""
@@ -107,6 +110,11 @@ def embedded_context(cluster: str) -> str:
 def dashboard(name: str) -> str:
     """ConfigMap of a Grafana dashboard."""
     return f"dashboard-{name}"
+
+
+def requests_policy(server: str) -> str:
+    """Policy on the requests to a server; no server's own name has a dot."""
+    return f"requests.{server}"
 
 
 def dev_issuer(stack: str) -> str:

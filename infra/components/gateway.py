@@ -34,6 +34,9 @@ CONFIG_PATH: Final = "/etc/mcp-gateway"
 REDIS_PATH: Final = "/run/secrets/redis"
 STATE_PATH: Final = "/run/secrets/state"
 
+STREAM_SECONDS: Final = 300
+"""The longest that a server's answer may go on as a stream."""
+
 POLICY_PATH: Final = "/etc/mcp-gateway-policy"
 """Not below CONFIG_PATH: the policy changes in running pods, the configuration with new ones."""
 
@@ -57,6 +60,7 @@ class GatewayArgs:
         image: Image reference.
         tracing: Where its traces go; None for nowhere.
         only_server: The one server that there is, where names are plain.
+        in_mesh: Whether a mesh chooses the pods that servers are asked at.
     """
 
     stack: Stack
@@ -67,6 +71,7 @@ class GatewayArgs:
     image: pulumi.Input[str]
     tracing: Tracing | None = None
     only_server: str | None = None
+    in_mesh: bool = False
 
 
 def build_config(args: GatewayArgs) -> dict[str, Any]:
@@ -93,6 +98,7 @@ def build_config(args: GatewayArgs) -> dict[str, Any]:
         **_found(args),
         "upstream": {
             "timeout_seconds": gateway.timeout_seconds,
+            "stream_seconds": STREAM_SECONDS,
             "connections_per_server": gateway.connections_per_server,
         },
         "requests": {
@@ -122,7 +128,11 @@ def build_config(args: GatewayArgs) -> dict[str, Any]:
 
 def _found(args: GatewayArgs) -> dict[str, Any]:
     """Which servers are found, and how their names are shown."""
-    kubernetes = {"namespace": args.stack.namespace}
+    kubernetes = {
+        "namespace": args.stack.namespace,
+        # A mesh routes what is sent to Services; what is sent to pods, it only encrypts.
+        **({"address": "services"} if args.in_mesh else {}),
+    }
     if args.only_server is None:
         return {"discovery": {"kubernetes": kubernetes}}
     return {"discovery": {"kubernetes": {**kubernetes, "only": args.only_server}}, "names": "plain"}

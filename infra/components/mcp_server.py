@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import pulumi
@@ -31,12 +32,14 @@ class McpServerArgs:
         settings: The server's own settings.
         image: Where the server's code is.
         tracing: Where its traces go; None for nowhere.
+        service_labels: Of its Service, beside the usual ones.
     """
 
     stack: Stack
     settings: AnyServer
     image: pulumi.Input[str]
     tracing: Tracing | None = None
+    service_labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def build_environment(name: str, settings: AnyServer, tracing: Tracing | None = None) -> dict[str, str]:
@@ -77,7 +80,7 @@ def build_workload(name: str, args: McpServerArgs) -> WorkloadArgs:
         secret_env=settings.secret_env,
         mounts=_mounts(name, settings),
         health=settings.health if isinstance(settings, CustomServer) else "kit",
-        exposure=Exposure(labels={SERVER_LABEL: name}),
+        exposure=Exposure(labels={SERVER_LABEL: name, **args.service_labels}),
         one_at_a_time=isinstance(settings, FilesystemServer) and not settings.volume.shared,
     )
 

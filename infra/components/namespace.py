@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pulumi
 from pulumi_kubernetes.core import v1
@@ -22,10 +23,12 @@ class NamespaceArgs:
     Attributes:
         stack: The stack.
         quota: The most that all its pods may request together.
+        labels: Beside the usual ones.
     """
 
     stack: Stack
     quota: Quota
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def pod_security_labels() -> dict[str, str]:
@@ -73,7 +76,7 @@ class Namespace(pulumi.ComponentResource):
         production = args.stack.production
         created = v1.Namespace(
             namespace,
-            metadata=ObjectMetaArgs(name=namespace, labels={**own, **pod_security_labels()}),
+            metadata=ObjectMetaArgs(name=namespace, labels={**own, **pod_security_labels(), **args.labels}),
             opts=pulumi.ResourceOptions(parent=self, protect=production, retain_on_delete=production),
         )
         inside = pulumi.ResourceOptions(parent=self, depends_on=[created])

@@ -149,6 +149,7 @@ def build_service(name: str, args: WorkloadArgs) -> v1.ServiceSpecArgs:
                 port=MCP_PORT,
                 target_port=MCP_PORT_NAME,
                 protocol="TCP",
+                app_protocol="http",
                 node_port=exposure.node_port,
             )
         ],

@@ -25,6 +25,7 @@ from infra.settings.groups import (
     Tracing,
     takes_local_images,
 )
+from infra.settings.mesh import Mesh
 from infra.settings.monitoring import Monitoring
 from infra.settings.servers import AnyServer, CustomServer
 from infra.settings.workloads import Gateway
@@ -42,6 +43,8 @@ class Settings(Group):
     postgres: AnyPostgres = Store()
     auth: Auth
     network: Network
+    mesh: Mesh | None = None
+    """Istio is told nothing when left out."""
     tracing: Tracing | None = None
     """No traces are recorded when left out."""
     monitoring: Monitoring | None = None

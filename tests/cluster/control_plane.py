@@ -97,7 +97,7 @@ def install_crds(plane: ControlPlane, module: str, *patterns: str, pins: Path = 
     folder = module_folder(module, pins)
     files = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
     assert len(files) >= len(patterns)
-    plane.kubectl.apply([yaml.safe_load(path.read_text()) for path in files])
+    plane.kubectl.apply([item for path in files for item in yaml.safe_load_all(path.read_text()) if item])
     plane.kubectl.must("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
 from collections.abc import Generator
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,23 +19,34 @@ from infra.engine.manifest import Manifest, manifests, plain
 from infra.engine.plan import against
 from infra.engine.record import record
 from tests.cluster.control_plane import ControlPlane, control_plane, install_crds
+from tests.infra.mesh.stacks import NAMES, evaluate_in_mesh
 from tests.infra.monitoring.example import RUNBOOKS
 from tests.infra.test_variants import SERVERS, evaluate
 
 pytestmark = pytest.mark.cluster
 
-OPERATOR = "github.com/prometheus-operator/prometheus-operator"
-OPERATOR_CRDS = [
-    f"example/prometheus-operator-crd/monitoring.coreos.com_{plural}.yaml"
-    for plural in ("servicemonitors", "prometheusrules")
-]
-SECRETS = "github.com/external-secrets/external-secrets"
-SECRETS_CRDS = [
-    f"config/crds/bases/external-secrets.io_{plural}.yaml" for plural in ("externalsecrets", "secretstores")
-]
+CRDS = {
+    "github.com/external-secrets/external-secrets": [
+        f"config/crds/bases/external-secrets.io_{plural}.yaml"
+        for plural in ("externalsecrets", "secretstores")
+    ],
+    "github.com/prometheus-operator/prometheus-operator": [
+        f"example/prometheus-operator-crd/monitoring.coreos.com_{plural}.yaml"
+        for plural in ("servicemonitors", "prometheusrules")
+    ],
+    "istio.io/api": ["kubernetes/customresourcedefinitions.gen.yaml"],
+    "sigs.k8s.io/gateway-api": [
+        # Retries of routes are in the standard channel from 1.7 on.
+        f"config/crd/experimental/gateway.networking.k8s.io_{plural}.yaml"
+        for plural in ("gateways", "httproutes")
+    ],
+}
+"""Go modules of tests/cluster/crds, and the files there."""
 ON = {"monitoring": {"runbooks": RUNBOOKS}}
 CUSTOM = {"ServiceMonitor", "PrometheusRule"}
 OF_SECRETS = {"ExternalSecret", "SecretStore"}
+OF_MESH = {"PeerAuthentication", "AuthorizationPolicy", "DestinationRule"}
+OF_MODE = {True: {"Gateway", "HTTPRoute"}, False: {"VirtualService"}}
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +59,17 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Generator[ControlPlane]:
 @pytest.fixture(scope="module")
 def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Generator[Kubectl]:
     with control_plane(tmp_path_factory.mktemp("plane")) as plane:
-        install_crds(plane, OPERATOR, *OPERATOR_CRDS)
-        install_crds(plane, SECRETS, *SECRETS_CRDS)
+        for module, files in CRDS.items():
+            install_crds(plane, module, *files)
         yield plane.kubectl
+
+
+@pytest.fixture(scope="module")
+def in_prod(kubectl: Kubectl) -> list[Manifest]:
+    """What the repository's prod has in its namespace."""
+    objects = manifests(record("prod"))
+    kubectl.apply([plain(item.body) for item in objects if item.kind == "Namespace"])
+    return objects
 
 
 def complaints(kubectl: Kubectl, objects: list[Manifest]) -> list[str]:
@@ -62,7 +85,8 @@ def complaints(kubectl: Kubectl, objects: list[Manifest]) -> list[str]:
 def test_both_stacks_are_accepted_as_they_are(deployed: Graph, kubectl: Kubectl) -> None:
     objects = manifests(deployed)
     assert complaints(kubectl, objects) == []
-    assert {item.kind for item in objects} >= CUSTOM | OF_SECRETS or deployed.stack == "dev"
+    wanted = CUSTOM | OF_SECRETS | OF_MESH | OF_MODE[True]
+    assert {item.kind for item in objects} >= wanted or deployed.stack == "dev"
 
 
 def test_a_development_stack_with_monitoring_is_accepted(tmp_path: Path, kubectl: Kubectl) -> None:
@@ -94,6 +118,62 @@ def test_what_the_server_is_asked_finds_mistakes_about_secrets(kubectl: Kubectl)
     )
     for changed in wrong:
         assert complaints(kubectl, [replace(copy, body={**copy.body, "spec": changed})])
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "prod"])
+def test_a_stack_in_a_mesh_is_accepted(tmp_path: Path, kubectl: Kubectl, name: str) -> None:
+    of_mode = OF_MODE["sidecars" not in name]
+    objects = [
+        item
+        for item in manifests(evaluate_in_mesh(tmp_path, name))
+        if item.kind in {"Namespace", *OF_MESH, *of_mode}
+    ]
+    assert {item.kind for item in objects} > OF_MESH | of_mode
+    assert complaints(kubectl, objects) == []
+
+
+WRONG = [
+    ("HTTPRoute", "rules.0.retries", {"attempts": 3}, "not declared in schema"),
+    ("HTTPRoute", "rules.0.timeouts.backendRequest", "2h", "cannot be longer than request timeout"),
+    (
+        "HTTPRoute",
+        "rules.0.filters",
+        [
+            {"type": "RequestRedirect", "requestRedirect": {}},
+            {"type": "URLRewrite", "urlRewrite": {"hostname": "a.example"}},
+        ],
+        "May specify either httpRouteFilterRequestRedirect or httpRouteFilterRequestRewrite",
+    ),
+    (
+        "Gateway",
+        "listeners",
+        [{"name": name, "port": 80, "protocol": "HTTP"} for name in ("a", "b")],
+        "Combination of port, protocol and hostname must be unique",
+    ),
+    ("AuthorizationPolicy", "targetRef", {"kind": "Service", "name": "redis"}, "can be set"),
+    ("AuthorizationPolicy", "rules.0.to.0.operation.port", "8080", "not declared in schema"),
+    ("PeerAuthentication", "portLevelMtls", {"9090": {"mode": "PERMISSIVE"}}, "requires selector"),
+    ("DestinationRule", "trafficPolicy.outlierDetection.interval", "15", "must be a valid duration"),
+    ("DestinationRule", "trafficPolicy.connectionPool.tcp.maxConnection", 50, "not declared in schema"),
+]
+
+
+@pytest.mark.parametrize(("kind", "path", "value", "message"), WRONG)
+def test_the_schemas_of_the_mesh_find_mistakes(
+    kubectl: Kubectl, in_prod: list[Manifest], kind: str, path: str, value: Any, message: str
+) -> None:
+    names = {"PeerAuthentication": "default", "AuthorizationPolicy": "redis"}
+    item = next(it for it in in_prod if it.kind == kind and it.name == names.get(kind, it.name))
+    body = {**item.body, "spec": changed(item.body["spec"], path, value)}
+    assert any(message in line for line in complaints(kubectl, [replace(item, body=body)]))
+
+
+def changed(spec: Any, path: str, value: Any) -> Any:
+    """A copy with the field at `a.0.b` set."""
+    found = deepcopy(spec)
+    *way, last = [int(name) if name.isdigit() else name for name in path.split(".")]
+    functools.reduce(operator.getitem, way, found)[last] = value
+    return found
 
 
 def test_a_cluster_without_the_operator_is_told_before_anything_changes(

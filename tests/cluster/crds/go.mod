@@ -1,9 +1,11 @@
 // Go modules whose sources carry the CRDs that the program's custom resources are of; go.sum pins their contents.
 module mcp-platform.dev/tests/crds
 
-go 1.24.0
+go 1.26.0
 
 require (
 	github.com/external-secrets/external-secrets v1.3.2
 	github.com/prometheus-operator/prometheus-operator v0.85.0
+	istio.io/api v1.31.1
+	sigs.k8s.io/gateway-api v1.6.3
 )

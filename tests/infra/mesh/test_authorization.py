@@ -1,0 +1,131 @@
+"""By identity, the mesh lets through what network policies do by address, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from infra.engine.graph import Graph
+from tests.infra.flows import Place, declared_pods, flows
+from tests.infra.mesh.authorized import Call, Caller, Mesh, permitted
+from tests.infra.mesh.stacks import bodies, evaluate_in_mesh
+from tests.infra.test_flows import MONITORING, surroundings
+
+PROMETHEUS = "kube-prometheus-stack-prometheus"
+EXPECTED = {
+    "gateway→filesystem:8080",
+    "gateway→redis:6379",
+    "gateway→postgres:5432",
+    *(f"prometheus→{name}:9090" for name in ("gateway", "filesystem", "redis", "postgres")),
+    *(
+        f"{client}→gateway:8080"
+        for client in ("prometheus", "stranger", "dns", "api-server", "node-dns", "internet")
+    ),
+}
+"""D5, as far as it is about connections to pods of the stack. Clients are everywhere."""
+
+
+def places(graph: Graph) -> tuple[list[Place], list[Place]]:
+    """The stack's pods, and who is around. Nobody connects from the address of a cloud's metadata."""
+    return declared_pods(bodies(graph)), [it for it in surroundings(graph.stack) if it.name != "metadata"]
+
+
+def identities(graph: Graph, mesh: Mesh) -> dict[str, str]:
+    """Of all in the mesh: the stack's pods, a gateway of another namespace's, and in prod Prometheus."""
+    own: dict[str, str] = {}
+    for item in bodies(graph):
+        if item["kind"] in {"Deployment", "StatefulSet"}:
+            account = item["spec"]["template"]["spec"]["serviceAccountName"]
+            own[item["metadata"]["name"]] = mesh.principal(account)
+    stranger = mesh.principal("gateway", "elsewhere")
+    prometheus = {"prometheus": mesh.principal(PROMETHEUS, MONITORING)} if graph.stack == "prod" else {}
+    return {**own, "stranger": stranger, **prometheus}
+
+
+def by_network_policies(graph: Graph) -> set[str]:
+    own, around = places(graph)
+    policies = [item for item in bodies(graph) if item["kind"] == "NetworkPolicy"]
+    namespaces = {
+        name: {"kubernetes.io/metadata.name": name}
+        for name in (MONITORING, "elsewhere", "kube-system", f"mcp-{graph.stack}")
+    }
+    receivers = {place.name for place in own}
+    found = flows(policies, [*own, *around], namespaces)
+    return {flow for flow in found if flow.partition("→")[2].partition(":")[0] in receivers}
+
+
+def by_identity(graph: Graph) -> set[str]:
+    mesh = Mesh(bodies(graph))
+    own, around = places(graph)
+    return mesh.flows([*own, *around], identities(graph, mesh))
+
+
+def test_identity_and_address_let_the_same_through(meshed: Graph) -> None:
+    found = by_identity(meshed)
+    if meshed.stack == "dev":
+        # Prometheus has no identity there, and is told from others who have none by its address only.
+        anonymous = {f for f in found if f.endswith(":9090") and not f.startswith("prometheus→")}
+        assert {f.partition("→")[0] for f in anonymous} == {"dns", "api-server", "node-dns", "internet"}
+        found -= anonymous
+    assert found == by_network_policies(meshed)
+
+
+def test_exactly_the_flows_of_the_architecture_are_let_through(meshed: Graph) -> None:
+    found = by_identity(meshed)
+    if meshed.stack == "prod":
+        assert found == EXPECTED
+    else:
+        inside = {flow for flow in found if flow.startswith("gateway→")}
+        assert inside == {
+            f"gateway→{to}" for to in ("echo:8080", "weather:8080", "redis:6379", "postgres:5432")
+        }
+
+
+def server(graph: Graph) -> Place:
+    return next(it for it in places(graph)[0] if it.name in {"filesystem", "echo"})
+
+
+def test_only_the_waypoint_reaches_an_ambient_server_and_only_for_the_gateway(meshed: Graph) -> None:
+    mesh, to = Mesh(bodies(meshed)), server(meshed)
+    gateway = Caller("10.0.0.9", mesh.principal("gateway"))
+    assert mesh.allows_at_pod(gateway, to, 8080) != mesh.ambient
+    assert mesh.allows_by_waypoint(gateway, to, 8080) == mesh.ambient
+    assert not mesh.allows(Caller("10.0.0.9", mesh.principal("redis")), to, 8080)
+    assert not mesh.allows(Caller("10.0.0.9", None), to, 8080)
+
+
+@pytest.mark.parametrize("call", [Call(8080, "GET", "/mcp"), Call(8080, "POST", "/admin")])
+def test_servers_get_no_other_requests_than_those_of_mcp(meshed: Graph, call: Call) -> None:
+    mesh, name = Mesh(bodies(meshed)), server(meshed).name
+    policies: dict[str, Mapping[str, Any]] = {
+        item["metadata"]["name"]: item for item in mesh.by_kind["AuthorizationPolicy"]
+    }
+    policy = policies[f"requests.{name}" if mesh.ambient else name]
+    gateway = Caller("10.0.0.9", mesh.principal("gateway"))
+    assert permitted([policy], gateway, replace(call, method="POST", path="/mcp"))
+    assert not permitted([policy], gateway, call)
+
+
+def test_plain_text_is_taken_where_callers_are_outside_of_the_mesh_only(meshed: Graph) -> None:
+    mesh = Mesh(bodies(meshed))
+    own, _ = places(meshed)
+    plain = {
+        f"{place.name}:{port}"
+        for place in own
+        if place.pod
+        for port in place.ports
+        if mesh.mode(place.pod.labels, port) != "STRICT"
+    }
+    scraped = (
+        set() if meshed.stack == "prod" else {"echo:9090", "gateway:9090", "redis:9090", "postgres:9090"}
+    )
+    assert plain - {"weather:9090"} == {"gateway:8080"} | scraped
+
+
+def test_another_trust_domain_is_another_identity(tmp_path_factory: pytest.TempPathFactory) -> None:
+    graph = evaluate_in_mesh(tmp_path_factory.mktemp("prod"), "prod")
+    mesh = Mesh(bodies(graph), "elsewhere.example")
+    assert by_identity(graph) > mesh.flows(places(graph)[0], identities(graph, mesh))
