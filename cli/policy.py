@@ -70,6 +70,11 @@ def check(
 
 def _check(files: list[str], rules: list[Rule], options: Options) -> Report:
     loaded = load(files)
+    if not loaded.objects:
+        raise PlatformError(
+            f"nothing was checked: there is no Kubernetes object in {', '.join(files)}",
+            hint="An empty file may be the output of a command that failed.",
+        )
     known = frozenset[str]().union(*(rule.kinds for rule in RULES.values()))
     asked = [rule for rule in rules if not rule.program]
     return Report(

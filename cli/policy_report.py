@@ -94,7 +94,7 @@ class Report:
             )
         if self.unchecked:
             kinds = ", ".join(f"{kind} ({number})" for kind, number in self.unchecked.items())
-            text += f"\nonly the rules about every kind know: {kinds}"
+            text += f"\nnot checked, except by the rules about every kind: {kinds}"
         if self.skipped:
             text += f"\nnot checked, no Kubernetes objects: {', '.join(self.skipped)}"
         return text

@@ -140,7 +140,7 @@ def test_kinds_that_no_rule_is_about_are_named(policy: Run) -> None:
         "check", "-", text="apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: a, namespace: b}\n"
     )
     assert done.returncode == 0
-    assert "only the rules about every kind know: Widget.example.com (1)" in done.stdout
+    assert "not checked, except by the rules about every kind: Widget.example.com (1)" in done.stdout
 
 
 def test_folders_say_which_files_hold_no_objects(policy: Run, tmp_path: Path, bad_pod: Path) -> None:
@@ -242,6 +242,17 @@ def test_huge_and_missing_files_are_errors(policy: Run, tmp_path: Path) -> None:
     assert (done.returncode, "larger than 32 MiB" in done.stderr) == (2, True)
     done = policy("check", tmp_path / "missing.yaml")
     assert (done.returncode, "No such file" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n---\n", "apiVersion: v1\nkind: List\nitems: []\n"])
+def test_where_there_is_nothing_to_check_nothing_passes(policy: Run, text: str) -> None:
+    done = policy("check", "-", text=text)
+    assert (done.returncode, "nothing was checked" in done.stderr) == (2, True), done.stderr
+
+
+def test_huge_input_by_a_pipe_is_an_error(policy: Run) -> None:
+    done = policy("check", "-", text="# padding\n" * (4 * 1024 * 1024))
+    assert (done.returncode, "larger than 32 MiB" in done.stderr) == (2, True)
 
 
 def test_an_unknown_family_is_an_error_that_names_the_families(policy: Run) -> None:
