@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import access, cluster, entries, operate, policy, stack, tools
+from cli import access, cluster, entries, operate, policy, preview, stack, tools
 
 app = typer.Typer(
     name="mcpctl",
@@ -20,7 +20,7 @@ app = typer.Typer(
 for command in (
     stack.up,
     stack.down,
-    stack.preview,
+    preview.preview,
     stack.render,
     stack.status,
     stack.verify,

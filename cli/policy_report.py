@@ -11,12 +11,12 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from cli import sarif
 from cli.policy_files import Source
 from policies.evaluate import Result, Status
 from policies.objects import KubernetesObject, Subject
 from policies.rule import Enforcement, Rule, Severity
 
-_SARIF_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 _COLORS: Final = {
     Severity.CRITICAL: "bold red",
     Severity.HIGH: "red",
@@ -138,28 +138,14 @@ class Report:
     def as_sarif(self) -> dict[str, Any]:
         """SARIF 2.1.0, which code hosts show beside the lines."""
         rules = {result.rule.id: result.rule for result in self.results}
-        return {
-            "$schema": _SARIF_SCHEMA,
-            "version": "2.1.0",
-            "runs": [
-                {
-                    "tool": {
-                        "driver": {
-                            "name": "mcpctl policy",
-                            "rules": [_sarif_rule(rule) for rule in rules.values()],
-                        }
-                    },
-                    "results": [self._sarif_result(result) for result in self.results],
-                }
-            ],
-        }
+        return sarif.log(
+            "mcpctl policy",
+            [sarif.rule_facts(rule) for rule in rules.values()],
+            [self._sarif_result(result) for result in self.results],
+        )
 
     def _sarif_result(self, result: Result) -> dict[str, Any]:
         subject = f"{result.subject.label}: " if result.subject else ""
-        location = {
-            "artifactLocation": {"uri": self._file(result) or "."},
-            "region": {"startLine": self._line(result)},
-        }
         suppressions = (
             [{"kind": "inSource", "justification": result.exemption.reason}] if result.exemption else []
         )
@@ -167,7 +153,7 @@ class Report:
             "ruleId": result.rule.id,
             "level": "error" if result.blocks else "warning" if result.status is Status.FAIL else "note",
             "message": {"text": f"{subject}{result.describe()}"},
-            "locations": [{"physicalLocation": location}],
+            "locations": [sarif.location(self._file(result), self._line(result))],
             "suppressions": suppressions,
         }
 
@@ -193,12 +179,3 @@ def _exemption(result: Result) -> dict[str, Any]:
     if result.exemption is None:
         return {}
     return {"exemption": {"reason": result.exemption.reason, "until": str(result.exemption.until)}}
-
-
-def _sarif_rule(rule: Rule) -> dict[str, Any]:
-    return {
-        "id": rule.id,
-        "shortDescription": {"text": rule.title},
-        "help": {"text": rule.remediation},
-        "properties": {"tags": [rule.family, *rule.references], "problem.severity": rule.severity.value},
-    }

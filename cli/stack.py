@@ -1,4 +1,4 @@
-"""`mcpctl preview`, `render`, `up`, `down`, `status`, `verify`, `rollback` and `history`."""
+"""`mcpctl render`, `up`, `down`, `status`, `verify`, `rollback` and `history`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from cli.console import err, out, step
 from cli.deployed import Deployed
 from cli.gateway_access import GatewayAccess
 from cli.stack_views import (
-    plan_data,
     print_check,
     print_health,
     print_history,
@@ -24,7 +23,7 @@ from cli.stack_views import (
 )
 from cli.welcome import welcome
 from infra.cluster import silent
-from infra.engine import direct, plan, pulumi_cli
+from infra.engine import direct, pulumi_cli
 from infra.engine.diagnosis import NotReadyError
 from infra.engine.direct import Options, ViolationsError
 from infra.engine.health import Check, checks, health
@@ -58,35 +57,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for readiness.")]
 DataLoss = Annotated[bool, typer.Option("--allow-data-loss", help="Volumes and secrets may be deleted.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-
-
-def preview(
-    stack: StackName = "dev",
-    engine: EngineName = Engine.AUTO,
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Compare with nothing; needs no cluster.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Show what `up` would create, change and delete; exit 1 when a mandatory policy is violated."""
-    if not offline and _uses_pulumi(engine):
-        _pulumi("preview", stack, *["--json"] * as_json, policies=True)
-        return
-    target = Deployed.of(stack).target
-    if offline:
-        graph, found = direct.evaluate(stack, step)
-        todo = plan.offline(stack, manifests(graph))
-    else:
-        todo, found = direct.preview(Options(stack=stack, target=target), step)
-    if as_json:
-        typer.echo(json.dumps(plan_data(todo, found), indent=2, default=str))
-    else:
-        print_plan(out, todo)
-        print_violations(out, found)
-    if todo.refusals:
-        raise PlatformError(f"stack {stack}: the API server refuses {len(todo.refusals)} objects, see above")
-    if any(item.mandatory for item in found):
-        raise typer.Exit(EXIT_VIOLATION)
 
 
 def render(
@@ -123,8 +93,8 @@ def up(
     yes: Yes = False,
 ) -> None:
     """Build the images, make the cluster hold what the program declares, and wait until it is ready."""
-    if _uses_pulumi(engine):
-        _pulumi("up", stack, "--yes", policies=True)
+    if uses_pulumi(engine):
+        run_pulumi("up", stack, "--yes", policies=True)
         return
     _confirm_loss(stack, allow_data_loss, yes)
     options = Options(
@@ -153,13 +123,13 @@ def down(
 ) -> None:
     """Remove what `up` released; volumes, secrets and the namespace only with --allow-data-loss."""
     _confirm_loss(stack, allow_data_loss, yes)
-    if _uses_pulumi(engine):
+    if uses_pulumi(engine):
         if not allow_data_loss:
             raise PlatformError(
                 "Pulumi's engine deletes volumes and secrets too",
                 hint="add --allow-data-loss, or use `--engine direct` if that made the stack",
             )
-        _pulumi("destroy", stack, "--yes", policies=False)
+        run_pulumi("destroy", stack, "--yes", policies=False)
         return
     direct.down(
         Options(
@@ -239,7 +209,7 @@ def _all_checks(deployed: Deployed) -> Iterator[Check]:
         yield Check(f"server {server}", ok=count > 0, detail=f"{count} tools through the gateway")
 
 
-def _uses_pulumi(engine: Engine) -> bool:
+def uses_pulumi(engine: Engine) -> bool:
     """Choose the engine, and say which."""
     available = pulumi_cli.find() is not None
     chosen = engine is Engine.PULUMI or (engine is Engine.AUTO and available)
@@ -249,7 +219,8 @@ def _uses_pulumi(engine: Engine) -> bool:
     return chosen
 
 
-def _pulumi(command: str, stack: str, *arguments: str, policies: bool) -> None:
+def run_pulumi(command: str, stack: str, *arguments: str, policies: bool) -> None:
+    """Run Pulumi's CLI; exit 1 when a policy stops it."""
     try:
         pulumi_cli.run(command, stack, *arguments, policies=policies)
     except PulumiFailedError as error:

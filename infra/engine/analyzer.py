@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from infra.engine.record import child_environment
+from infra.engine.record import REPOSITORY, child_environment
 from infra.errors import PlatformError
 
 START_TIMEOUT: Final = 60.0
@@ -29,8 +29,9 @@ class Analyzer:
         process: The pack's process, from entering on.
     """
 
-    def __init__(self, pack: Path, *, project: str, stack: str) -> None:
+    def __init__(self, pack: Path, *, project: str, stack: str, code: Path = REPOSITORY) -> None:
         self._pack = pack
+        self._code = code
         self.name = pack.name
         self.project = project
         self.stack = stack
@@ -46,7 +47,7 @@ class Analyzer:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             process_group=0,  # Ctrl-C is ours to answer
-            env=child_environment()
+            env=child_environment(self._code)
             | {
                 "PULUMI_PROJECT": self.project,
                 "PULUMI_STACK": self.stack,

@@ -41,6 +41,11 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...
     return tuple(map(_hidden, found)) if old["kind"] == "Secret" else found
 
 
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
+    """The fields in which any two values differ, with secrets in them: never to be shown as they are."""
+    return tuple(_compare(old, new, ""))
+
+
 def _comparable(body: Mapping[str, Any]) -> dict[str, Data]:
     kept = {key: value for key, value in body.items() if key != "status"}
     kept["metadata"] = {key: value for key, value in body["metadata"].items() if key not in _SERVER_FIELDS}

@@ -30,7 +30,7 @@ Json = dict[str, Any]
 
 def evaluate(request: Json) -> Json:
     """Run the program; the answer holds either `resources` and `outputs`, or `error`."""
-    recorder = Recorder(request["project"], request["stack"], request["generated"])
+    recorder = Recorder(request["project"], request["stack"], request["generated"], Path(request["root"]))
     configure(
         Settings(
             project=request["project"],

@@ -54,7 +54,9 @@ class Resource:
         dependencies: URNs.
         property_dependencies: URNs that each input was computed from.
         provider: Provider reference, `URN::ID`, or "".
-        options: protect, retainOnDelete, aliases, ignoreChanges, deletedWith, remote as far as set.
+        options: protect, retainOnDelete, aliases, ignoreChanges, replaceOnChanges, deletedWith, remote as far
+            as set.
+        source: The line of the program that declares it, as `infra/components/gateway.py:87`, or "".
     """
 
     type: str
@@ -68,6 +70,7 @@ class Resource:
     property_dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     provider: str = ""
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 from google.protobuf import empty_pb2, json_format
 from google.protobuf.message import Message
@@ -37,10 +39,13 @@ class Recorder:
         stack_outputs: What the program exported, in wire form.
     """
 
-    def __init__(self, project: str, stack: str, generated: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(
+        self, project: str, stack: str, generated: Mapping[str, Mapping[str, Any]], root: Path
+    ) -> None:
         self.resources: list[dict[str, Any]] = []
         self.stack_outputs: dict[str, Any] = {}
         self._prefix = f"urn:pulumi:{stack}::{project}"
+        self._root = root
         self._generated = generated
         self._by_urn: dict[str, dict[str, Any]] = {}
         self._stack_urn = ""
@@ -81,6 +86,7 @@ class Recorder:
             },
             "provider": request.provider,
             "options": _options(request),
+            "source": self._source(request),
         }
         self.resources.append(record)
         self._by_urn[urn] = record
@@ -128,6 +134,14 @@ class Recorder:
         qualified = f"{parent.split('::', 3)[2]}${request.type}" if parent else request.type
         return f"{self._prefix}::{qualified}::{request.name}"
 
+    def _source(self, request: resource_pb2.RegisterResourceRequest) -> str:
+        """The innermost line of the project that declares a resource, or "" where the SDK does not know."""
+        for frame in request.stackTrace.frames:
+            path = Path(unquote(urlsplit(frame.pc.uri).path))
+            if path.is_relative_to(self._root) and "site-packages" not in path.parts:
+                return f"{path.relative_to(self._root)}:{frame.pc.line}"
+        return ""
+
 
 class Log:
     """Pulumi's `Engine`: passes what the program logs on to standard error."""
@@ -147,6 +161,7 @@ def _options(request: resource_pb2.RegisterResourceRequest) -> dict[str, Any]:
         "retainOnDelete": request.retainOnDelete,
         "remote": request.remote,
         "ignoreChanges": list(request.ignoreChanges),
+        "replaceOnChanges": list(request.replaceOnChanges),
         "deletedWith": request.deletedWith,
         "aliases": [_alias(alias) for alias in request.aliases] + list(request.aliasURNs),
     }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,19 +28,26 @@ class Result:
     err: str
 
 
-def run(command: Sequence[str | Path], *, stdin: str = "", timeout: float = 120) -> Result:
+def run(
+    command: Sequence[str | Path],
+    *,
+    stdin: str = "",
+    timeout: float = 120,
+    env: Mapping[str, str] | None = None,
+) -> Result:
     """Run a program to its end.
 
     Args:
         command: The program and its arguments.
         stdin: What it reads on standard input.
         timeout: Seconds after which it is interrupted.
+        env: Variables of the environment that are to differ from ours.
 
     Raises:
         PlatformError: It is not there, or ran out of time.
         KeyboardInterrupt: The user pressed Ctrl-C; the program has ended by then.
     """
-    return _finish(_start(command), stdin, timeout, None)
+    return _finish(_start(command, env), stdin, timeout, None)
 
 
 def run_watched(command: Sequence[str | Path], *, timeout: float, watch: Callable[[], bool]) -> Result:
@@ -50,7 +58,7 @@ def run_watched(command: Sequence[str | Path], *, timeout: float, watch: Callabl
     return _finish(_start(command), "", timeout, watch)
 
 
-def _start(command: Sequence[str | Path]) -> subprocess.Popen[str]:
+def _start(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     try:
         return subprocess.Popen(
             [str(part) for part in command],
@@ -58,6 +66,7 @@ def _start(command: Sequence[str | Path]) -> subprocess.Popen[str]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            env={**os.environ, **env} if env else None,
         )
     except FileNotFoundError:
         raise PlatformError(f"{command[0]} is not there") from None

@@ -14,6 +14,7 @@ from typing import Any, Final
 from infra.engine import wire
 from infra.engine.graph import Graph, Resource, ordered
 from infra.engine.project import Project, load
+from infra.engine.stack_file import with_places
 from infra.errors import PlatformError
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
@@ -27,6 +28,7 @@ def record(
     dry_run: bool = True,
     generated: Mapping[str, Mapping[str, Any]] | None = None,
     timeout: float = TIMEOUT,
+    code: Path = REPOSITORY,
 ) -> Graph:
     """Run the program of a stack in a child process and return what it registered.
 
@@ -36,15 +38,18 @@ def record(
         dry_run: Whether what only a deployment can tell is unknown (a preview) or missing.
         generated: Outputs of `random` and `tls` resources that were made before, by URN.
         timeout: Seconds that the program may take.
+        code: Where the child finds this package and the program its own; another revision has its own.
 
     Raises:
         PlatformError: The configuration is wrong, or the program failed or took too long.
     """
     settings = load(project.resolve(), stack)
-    answer = _ask(_request(settings, dry_run, generated or {}), timeout)
+    answer = _ask(_request(settings, dry_run, generated or {}), timeout, code)
     if "error" in answer:
         message, place = answer["error"], f"stack {stack}: "
         # What is wrong with the settings is one line each, which names the stack itself.
+        if message.startswith(place):
+            message = with_places(message, settings)
         raise PlatformError(message if message.startswith(place) else place + message, hint=answer["hint"])
     return Graph(
         project=settings.name,
@@ -66,15 +71,15 @@ def _request(settings: Project, dry_run: bool, generated: Mapping[str, Mapping[s
     }
 
 
-def child_environment() -> dict[str, str]:
-    """The environment of a child that runs the project's code: it finds this package, no Pulumi settings."""
+def child_environment(code: Path = REPOSITORY) -> dict[str, str]:
+    """The environment of a child that runs the project's code: it finds `code`, and no Pulumi settings."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")}
     inherited = os.environ.get("PYTHONPATH")
-    kept["PYTHONPATH"] = f"{REPOSITORY}{os.pathsep}{inherited}" if inherited else str(REPOSITORY)
+    kept["PYTHONPATH"] = f"{code}{os.pathsep}{inherited}" if inherited else str(code)
     return kept
 
 
-def _ask(request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
+def _ask(request: Mapping[str, Any], timeout: float, code: Path) -> dict[str, Any]:
     """Run the child: request on its standard input, answer from a pipe of its own."""
     reading, writing = os.pipe()
     with os.fdopen(reading, encoding="utf-8") as pipe:
@@ -85,7 +90,7 @@ def _ask(request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
                 stdout=sys.stderr.fileno(),  # what a program prints must not mix with our results
                 pass_fds=[writing],
                 process_group=0,  # Ctrl-C is ours to answer
-                env=child_environment(),
+                env=child_environment(code),
             )
         finally:
             os.close(writing)
@@ -128,4 +133,5 @@ def _resource(item: Mapping[str, Any]) -> Resource:
         property_dependencies={key: tuple(urns) for key, urns in item["property_dependencies"].items()},
         provider=item["provider"],
         options=item["options"],
+        source=item.get("source", ""),  # revisions before it was recorded answer without
     )
