@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import socket
 import subprocess
 import time
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cli.deployed import Deployed
+from cli.docker_stack import DockerStack
 from infra import naming
 from infra.errors import PlatformError
 from services.kit.conventions import MCP_PORT
@@ -25,16 +25,19 @@ class GatewayAccess:
     """A gateway that answers at `url` (no path) while the context that made this is open."""
 
     url: str
-    deployed: Deployed
+    deployed: Deployed | DockerStack
 
     @classmethod
     @contextmanager
     def of(cls, stack: str) -> Generator[GatewayAccess]:
-        """Reach a stack's gateway: the embedded cluster's own port, or a port-forward to any other cluster.
+        """Reach a stack's gateway: Docker's or the embedded cluster's port, or a port-forward to any other.
 
         Raises:
             PlatformError: no such stack, or its gateway is not reached.
         """
+        if docker := DockerStack.of(stack):
+            yield cls(docker.url, docker)
+            return
         deployed = Deployed.of(stack)
         embedded = deployed.target.cluster
         if embedded is not None and deployed.settings.gateway.expose == "node-port":
@@ -57,7 +60,7 @@ class GatewayAccess:
                 f"stack {self.deployed.stack}: auth.dev_issuer is false, so mcpctl can't sign tokens for it",
                 hint="get a token from one of the issuers in auth.issuers",
             )
-        issuer = self._issuer()
+        issuer = self.deployed.issuer()
         now = int(time.time())
         claims = {
             "iss": issuer["issuer"],
@@ -68,17 +71,6 @@ class GatewayAccess:
             "scope": scope,
         }
         return jwt.encode(claims, issuer["private.pem"], algorithm=ALGORITHM)
-
-    def _issuer(self) -> dict[str, str]:
-        """What the stack keeps of its issuer: private.pem, issuer, audience."""
-        deployed = self.deployed
-        secret = deployed.kubectl.get("secret", deployed.namespace, naming.TOKEN_ISSUER)
-        if secret is None:
-            raise PlatformError(
-                f"stack {deployed.stack}: there is no Secret {deployed.namespace}/{naming.TOKEN_ISSUER}",
-                hint=f"mcpctl up --stack {deployed.stack} makes it",
-            )
-        return {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import typer
 
 from cli.console import out
 from cli.deployed import Deployed
+from cli.docker_stack import DockerStack
 from infra.errors import PlatformError
 
 Stack = Annotated[str, typer.Option("--stack", "-s", help="Which stack.")]
@@ -29,6 +30,9 @@ def logs(
     stack: Stack = "dev",
 ) -> None:
     """Show the logs of every pod of a service."""
+    if docker := DockerStack.of(stack):
+        docker.logs(service, follow=follow, tail=tail, previous=previous)
+        return
     deployed = Deployed.of(stack)
     _require_pods(deployed, service)
     arguments = ["logs", "--selector", f"{NAME_LABEL}={service}", "--prefix"]

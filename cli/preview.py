@@ -15,6 +15,7 @@ from rich.console import Console
 from cli.acknowledging import given
 from cli.console import PIPE_WIDTH, err, out, step
 from cli.deployed import Deployed
+from cli.docker_stack import DockerStack
 from cli.preview_markdown import LIMIT, SMALLEST, as_markdown
 from cli.preview_report import Report
 from cli.preview_sarif import as_sarif
@@ -108,12 +109,13 @@ def _preview_alone(stack: str, engine: Engine, *, offline: bool, as_json: bool) 
     if not offline and uses_pulumi(engine):
         run_pulumi("preview", stack, *["--json"] * as_json, policies=True)
         return
-    target = Deployed.of(stack).target
-    if offline:
+    if docker := DockerStack.of(stack):
+        todo, found = docker.preview(offline=offline)
+    elif offline:
         graph, found = direct.evaluate(stack, step)
         todo = plan.offline(stack, manifests(graph))
     else:
-        todo, found = direct.preview(Options(stack=stack, target=target), step)
+        todo, found = direct.preview(Options(stack=stack, target=Deployed.of(stack).target), step)
     if as_json:
         typer.echo(json.dumps(plan_data(todo, found), indent=2, default=str))
     else:

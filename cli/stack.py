@@ -13,6 +13,7 @@ import typer
 
 from cli.console import err, out, step
 from cli.deployed import Deployed
+from cli.docker_stack import DockerStack
 from cli.gateway_access import GatewayAccess
 from cli.stack_views import (
     print_check,
@@ -26,7 +27,7 @@ from infra.cluster import silent
 from infra.engine import direct, pulumi_cli
 from infra.engine.diagnosis import NotReadyError
 from infra.engine.direct import Options, ViolationsError
-from infra.engine.health import Check, checks, health
+from infra.engine.health import Check, health
 from infra.engine.helm import RELEASE
 from infra.engine.manifest import manifests
 from infra.engine.plan import is_outside
@@ -64,7 +65,12 @@ def render(
     stack: StackName = "dev",
     helm: Annotated[bool, typer.Option("--helm", help="A Helm chart instead of single files.")] = False,
 ) -> None:
-    """Write the stack's objects for Argo CD, Flux or kubectl; secrets are left out and listed."""
+    """Write the stack's objects for Argo CD, Flux or kubectl, or its Compose file; secrets are left out."""
+    if docker := DockerStack.of(stack):
+        if helm:
+            raise PlatformError(f"--helm: stack {stack} runs on Docker, for which there is a Compose file")
+        docker.render(output)
+        return
     with step("evaluate the program"):
         graph = record(stack)
         objects = manifests(graph)
@@ -97,11 +103,9 @@ def up(
         run_pulumi("up", stack, "--yes", policies=True)
         return
     _confirm_loss(stack, allow_data_loss, yes)
-    options = Options(
-        stack=stack, target=Deployed.of(stack).target, timeout=timeout, allow_data_loss=allow_data_loss
-    )
+    docker = DockerStack.of(stack)
     try:
-        done = direct.up(options, step)
+        done = docker.up(timeout) if docker else direct.up(_options(stack, timeout, allow_data_loss), step)
     except ViolationsError as error:
         print_violations(err, error.violations)
         err.print(str(error), markup=False)
@@ -110,7 +114,10 @@ def up(
         _print_details(error)
         raise
     print_plan(out, done)
-    print_health(out, health(direct.open_release(options.target, silent)), "")
+    if docker:
+        docker.print_status(as_json=False)
+    else:
+        print_health(out, health(direct.open_release(Deployed.of(stack).target, silent)), "")
     welcome(stack)
 
 
@@ -131,12 +138,10 @@ def down(
             )
         run_pulumi("destroy", stack, "--yes", policies=False)
         return
-    direct.down(
-        Options(
-            stack=stack, target=Deployed.of(stack).target, timeout=timeout, allow_data_loss=allow_data_loss
-        ),
-        step,
-    )
+    if docker := DockerStack.of(stack):
+        docker.down(allow_data_loss=allow_data_loss)
+        return
+    direct.down(_options(stack, timeout, allow_data_loss), step)
 
 
 def rollback(
@@ -167,6 +172,10 @@ def history(stack: StackName = "dev", as_json: AsJson = False) -> None:
 
 def status(stack: StackName = "dev", as_json: AsJson = False) -> None:
     """Show the services, the gateway's address and the release; exit 1 when something is not ready."""
+    if docker := DockerStack.of(stack):
+        if not docker.print_status(as_json=as_json):
+            raise typer.Exit(EXIT_NOT_OK)
+        return
     target = Deployed.of(stack).target
     found = health(direct.open_release(target, silent))
     url = f"{target.cluster.gateway_url}{MCP_PATH}" if target.cluster else ""
@@ -181,7 +190,7 @@ def status(stack: StackName = "dev", as_json: AsJson = False) -> None:
 def verify(stack: StackName = "dev", as_json: AsJson = False) -> None:
     """Prove that the stack works: services, stores, and every server's tools through the gateway."""
     results: list[Check] = []
-    for check in _all_checks(Deployed.of(stack)):
+    for check in _all_checks(stack):
         results.append(check)
         if not as_json:
             print_check(out, check)
@@ -191,15 +200,16 @@ def verify(stack: StackName = "dev", as_json: AsJson = False) -> None:
         raise typer.Exit(EXIT_NOT_OK)
 
 
-def _all_checks(deployed: Deployed) -> Iterator[Check]:
-    yield from checks(deployed.kubectl, deployed.namespace)
+def _all_checks(stack: str) -> Iterator[Check]:
+    deployed = DockerStack.of(stack) or Deployed.of(stack)
+    yield from deployed.checks()
     settings = deployed.settings
     if not settings.auth.dev_issuer:
         yield Check("discovery", ok=True, detail="not asked: mcpctl can't make tokens for this stack")
         return
     from cli import gateway_client  # noqa: PLC0415 - the MCP client is slow to load, and few commands need it
 
-    with GatewayAccess.of(deployed.stack) as gateway:
+    with GatewayAccess.of(stack) as gateway:
         token = gateway.token("mcpctl", "mcp:read")
         listed = gateway_client.run(gateway.url, token, gateway_client.list_tools)
     plain = settings.gateway.names == "plain"
@@ -207,6 +217,11 @@ def _all_checks(deployed: Deployed) -> Iterator[Check]:
     for server in settings.servers:
         count = len(listed) if plain else found.count(server)
         yield Check(f"server {server}", ok=count > 0, detail=f"{count} tools through the gateway")
+
+
+def _options(stack: str, timeout: float, allow_data_loss: bool) -> Options:
+    target = Deployed.of(stack).target
+    return Options(stack=stack, target=target, timeout=timeout, allow_data_loss=allow_data_loss)
 
 
 def uses_pulumi(engine: Engine) -> bool:

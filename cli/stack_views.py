@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from infra.engine.health import Check, Health
+from infra.engine.health import Check, Health, Service
 from infra.engine.helm import Revision
 from infra.engine.plan import Action, Plan, Step
 from infra.engine.violation import Violation
@@ -74,8 +74,14 @@ def plan_data(plan: Plan, found: Sequence[Violation]) -> dict[str, Any]:
 
 def print_health(console: Console, health: Health, url: str) -> None:
     """The services as a table, the gateway's address, the release."""
+    print_services(console, health.services, url)
+    console.print(Text(f"release: {_release(health.revision)}"))
+
+
+def print_services(console: Console, services: Sequence[Service], url: str) -> None:
+    """The services as a table, and the gateway's address."""
     table = Table("service", "kind", "ready", "restarts", "age", "trouble", box=None, header_style="bold")
-    for item in health.services:
+    for item in services:
         color = "green" if item.ready >= item.wanted else "red"
         ready = Text(f"{item.ready}/{item.wanted}", style=color)
         age = "" if item.age is None else duration(item.age)
@@ -83,7 +89,6 @@ def print_health(console: Console, health: Health, url: str) -> None:
     console.print(table)
     if url:
         console.print(Text(f"gateway: {url}"))
-    console.print(Text(f"release: {_release(health.revision)}"))
 
 
 def _release(revision: Revision | None) -> str:

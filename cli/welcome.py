@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from cli.console import out
 from cli.deployed import Deployed
+from cli.docker_stack import DockerStack
 from cli.gateway_access import GatewayAccess
 from services.kit.conventions import MCP_PATH
 
@@ -44,7 +45,7 @@ def welcome(stack: str) -> None:
         outcome = "reported an error" if result.is_error else "answered"
         return f"tool call {chosen.name} {outcome} in {took:.0f} ms, one of {len(listed)} tools"
 
-    if Deployed.of(stack).settings.auth.dev_issuer:
+    if (DockerStack.of(stack) or Deployed.of(stack)).settings.auth.dev_issuer:
         with GatewayAccess.of(stack) as gateway:
             said = gateway_client.run(
                 gateway.url, gateway.token("mcpctl", "mcp:read mcp:call"), action, patience=PATIENCE

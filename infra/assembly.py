@@ -10,11 +10,11 @@ import pulumi_kubernetes as kubernetes
 
 from infra import naming
 from infra.assembly_aws import AwsSide, assemble_aws
+from infra.assembly_docker import assemble_docker
+from infra.assembly_images import PushedTo, custom_image, is_built, own_image, service_image, store_images
 from infra.assembly_mesh import assemble_mesh
 from infra.assembly_secrets import assemble_secrets, secret_source
-from infra.components.aws.ecr_repository import EcrRepository
 from infra.components.gateway import Gateway, GatewayArgs
-from infra.components.image import Image, ImageArgs
 from infra.components.mcp_server import McpServer, McpServerArgs
 from infra.components.namespace import Namespace, NamespaceArgs
 from infra.components.network import Network, NetworkArgs
@@ -25,14 +25,10 @@ from infra.labels import Component
 from infra.mesh.membership import namespace_labels, server_labels
 from infra.naming import Stack
 from infra.settings import Settings
-from infra.settings.groups import ExternalPostgres, ExternalRedis, Store
-from infra.settings.servers import AnyServer, CustomServer
+from infra.settings.groups import Store
+from infra.settings.servers import CustomServer
 
-_SERVICES_DOCKERFILE = "services/Dockerfile"
 _SERVICE_IMAGES = ("gateway", "servers")
-
-PushedTo = Mapping[str, EcrRepository]
-"""The repositories that the stack makes, by image."""
 
 
 def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
@@ -42,6 +38,8 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
         The stack's outputs.
     """
     stack = Stack(stack_name, production=settings.production, secrets=secret_source(stack_name, settings))
+    if settings.cluster.docker is not None:
+        return assemble_docker(stack, settings, settings.cluster.docker)
     provider = _cluster(settings)
     namespace = Namespace(
         stack.namespace,
@@ -53,9 +51,9 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
     assemble_secrets(stack, settings, inside)
     aws = _aws(stack, settings)
     pushed_to = aws.repositories if aws else {}
-    gateway_image = _service_image("gateway", settings, pushed_to)
-    redis_image, redis_exporter = _store_images(naming.REDIS, settings.redis, settings, pushed_to)
-    postgres_image, postgres_exporter = _store_images(naming.POSTGRES, settings.postgres, settings, pushed_to)
+    gateway_image = service_image("gateway", settings, pushed_to)
+    redis_image, redis_exporter = store_images(naming.REDIS, settings.redis, settings, pushed_to)
+    postgres_image, postgres_exporter = store_images(naming.POSTGRES, settings.postgres, settings, pushed_to)
 
     redis = Redis(
         naming.REDIS,
@@ -136,7 +134,7 @@ def _aws(stack: Stack, settings: Settings) -> AwsSide | None:
         return None
     stores = ((naming.REDIS, settings.redis), (naming.POSTGRES, settings.postgres))
     built = [name for name, store in stores if isinstance(store, Store) and store.image is None]
-    brought = [_own_image(name) for name, server in sorted(settings.servers.items()) if _is_built(server)]
+    brought = [own_image(name) for name, server in sorted(settings.servers.items()) if is_built(server)]
     images = [*_SERVICE_IMAGES, *built, *brought]
     return assemble_aws(stack, settings.aws, settings.images.registry, images)
 
@@ -144,10 +142,10 @@ def _aws(stack: Stack, settings: Settings) -> AwsSide | None:
 def _servers(stack: Stack, settings: Settings, pushed_to: PushedTo, opts: pulumi.ResourceOptions) -> None:
     """The tool servers; one image holds all of the platform's own kinds."""
     own = [server for server in settings.servers.values() if not isinstance(server, CustomServer)]
-    shared: pulumi.Input[str] = _service_image("servers", settings, pushed_to) if own else ""
+    shared: pulumi.Input[str] = service_image("servers", settings, pushed_to) if own else ""
     for name, server in sorted(settings.servers.items()):
         image = (
-            _custom_image(name, server, settings, pushed_to) if isinstance(server, CustomServer) else shared
+            custom_image(name, server, settings, pushed_to) if isinstance(server, CustomServer) else shared
         )
         args = McpServerArgs(
             stack=stack,
@@ -157,28 +155,6 @@ def _servers(stack: Stack, settings: Settings, pushed_to: PushedTo, opts: pulumi
             service_labels=server_labels(settings.mesh),
         )
         McpServer(name, args, opts)
-
-
-def _is_built(server: AnyServer) -> bool:
-    """Whether an image is built for the server alone."""
-    return isinstance(server, CustomServer) and server.build is not None
-
-
-def _own_image(server: str) -> str:
-    """The name of a server's own image; no image of the platform's has one like it."""
-    return f"server-{server}"
-
-
-def _custom_image(
-    name: str, server: CustomServer, settings: Settings, pushed_to: PushedTo
-) -> pulumi.Input[str]:
-    """The image that a server from elsewhere comes in: one that is there, or that is built here."""
-    if server.build is None:
-        return str(server.image)
-    build, image = server.build, _own_image(name)
-    dockerfile = build.dockerfile or f"{build.context}/Dockerfile"
-    args = ImageArgs(settings=settings.images, dockerfile=dockerfile, context=build.context)
-    return Image(image, args, _after(image, pushed_to)).ref
 
 
 def _services(settings: Settings) -> dict[str, Component]:
@@ -200,30 +176,3 @@ def _monitoring(stack: Stack, settings: Settings, opts: pulumi.ResourceOptions) 
 
     args = MonitoringArgs(stack=stack, settings=settings.monitoring, services=_services(settings))
     Monitoring("monitoring", args, opts)
-
-
-def _service_image(package: str, settings: Settings, pushed_to: PushedTo) -> pulumi.Output[str]:
-    """The image of one folder below services/, with the locked requirements of the same name."""
-    build_args = {"EXTRA": package, "PACKAGE": package}
-    args = ImageArgs(settings=settings.images, dockerfile=_SERVICES_DOCKERFILE, build_args=build_args)
-    return Image(package, args, _after(package, pushed_to)).ref
-
-
-def _store_images(
-    name: str, store: Store | ExternalRedis | ExternalPostgres, settings: Settings, pushed_to: PushedTo
-) -> tuple[pulumi.Input[str], pulumi.Input[str]]:
-    """A data store's image and its exporter's: those that are set, or the one of ours that holds both."""
-    if not isinstance(store, Store):
-        return "", ""
-    if store.image is not None and store.exporter_image is not None:
-        return store.image, store.exporter_image
-    folder = f"infra/images/{name}"
-    args = ImageArgs(settings=settings.images, dockerfile=f"{folder}/Dockerfile", context=folder)
-    ref = Image(name, args, _after(name, pushed_to)).ref
-    return ref, ref
-
-
-def _after(image: str, pushed_to: PushedTo) -> pulumi.ResourceOptions:
-    """Where a repository is made for the image, it comes first."""
-    repository = pushed_to.get(image)
-    return pulumi.ResourceOptions(depends_on=[repository] if repository else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -61,6 +62,7 @@ class GatewayArgs:
         tracing: Where its traces go; None for nowhere.
         only_server: The one server that there is, where names are plain.
         in_mesh: Whether a mesh chooses the pods that servers are asked at.
+        servers: URL of each server's endpoint where nobody tells which there are; None where Kubernetes does.
     """
 
     stack: Stack
@@ -72,6 +74,7 @@ class GatewayArgs:
     tracing: Tracing | None = None
     only_server: str | None = None
     in_mesh: bool = False
+    servers: Mapping[str, str] | None = None
 
 
 def build_config(args: GatewayArgs) -> dict[str, Any]:
@@ -128,14 +131,16 @@ def build_config(args: GatewayArgs) -> dict[str, Any]:
 
 def _found(args: GatewayArgs) -> dict[str, Any]:
     """Which servers are found, and how their names are shown."""
+    names = {} if args.only_server is None else {"names": "plain"}
+    if args.servers is not None:
+        return {"servers": [{"name": key, "urls": [url]} for key, url in args.servers.items()], **names}
     kubernetes = {
         "namespace": args.stack.namespace,
         # A mesh routes what is sent to Services; what is sent to pods, it only encrypts.
         **({"address": "services"} if args.in_mesh else {}),
+        **({} if args.only_server is None else {"only": args.only_server}),
     }
-    if args.only_server is None:
-        return {"discovery": {"kubernetes": kubernetes}}
-    return {"discovery": {"kubernetes": {**kubernetes, "only": args.only_server}}, "names": "plain"}
+    return {"discovery": {"kubernetes": kubernetes}, **names}
 
 
 def _kept(args: GatewayArgs) -> dict[str, Any]:
@@ -234,9 +239,9 @@ def build_workload(name: str, args: GatewayArgs, contents: dict[str, str]) -> Wo
                 secret=Files(name=args.redis.secret, paths={args.redis.password_key: _PASSWORD_FILE}),
             ),
             files("state-keys", STATE_PATH, secret=state_key_files(args.settings.state_keys)),
-            api_access(),
+            *([api_access()] if args.servers is None else []),
         ],
-        rules=[discovery_rule()],
+        rules=[discovery_rule()] if args.servers is None else [],
         exposure=build_exposure(args.settings),
         config_hash=config_hash(contents),
     )

@@ -16,19 +16,6 @@ _READABLE: Final = 0o440
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Mount:
-    """One volume of a pod and its place in a container; two containers may have a mount of one volume.
-
-    Attributes:
-        volume: The volume; None where a StatefulSet adds it to each pod.
-        at: Its place.
-    """
-
-    volume: v1.VolumeArgs | None
-    at: v1.VolumeMountArgs
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Files:
     """Some of the files of one ConfigMap or Secret.
 
@@ -45,11 +32,49 @@ class Files:
         return [v1.KeyToPathArgs(key=key, path=path) for key, path in sorted(self.paths.items())]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scratch:
+    """An empty folder of at most `size`."""
+
+    size: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Folder:
+    """A folder of files, some of a ConfigMap, some of a Secret."""
+
+    config: Files | None
+    secret: Files | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Data:
+    """A folder that outlives its containers."""
+
+    read_only: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mount:
+    """One volume of a pod and its place in a container; two containers may have a mount of one volume.
+
+    Attributes:
+        volume: The volume; None where a StatefulSet adds it to each pod.
+        at: Its place.
+        holds: What is in there, for whoever runs containers without pods; None where only Kubernetes has it.
+    """
+
+    volume: v1.VolumeArgs | None
+    at: v1.VolumeMountArgs
+    holds: Scratch | Folder | Data | None = None
+
+
 def scratch(name: str, path: str, size: str) -> Mount:
     """An empty folder that goes with the pod; more than `size` in it evicts the pod."""
     return Mount(
         volume=v1.VolumeArgs(name=name, empty_dir=v1.EmptyDirVolumeSourceArgs(size_limit=size)),
         at=v1.VolumeMountArgs(name=name, mount_path=path),
+        holds=Scratch(size=size),
     )
 
 
@@ -67,6 +92,7 @@ def files(name: str, path: str, *, config: Files | None = None, secret: Files | 
     return Mount(
         volume=v1.VolumeArgs(name=name, projected=projected),
         at=v1.VolumeMountArgs(name=name, mount_path=path, read_only=True),
+        holds=Folder(config=config, secret=secret),
     )
 
 
@@ -76,12 +102,13 @@ def claim(name: str, path: str, *, claim_name: str, read_only: bool = False) -> 
     return Mount(
         volume=v1.VolumeArgs(name=name, persistent_volume_claim=source),
         at=v1.VolumeMountArgs(name=name, mount_path=path, read_only=read_only),
+        holds=Data(read_only=read_only),
     )
 
 
 def own_claim(name: str, path: str) -> Mount:
     """The claim that a StatefulSet makes for each of its pods from the template `name`."""
-    return Mount(volume=None, at=v1.VolumeMountArgs(name=name, mount_path=path))
+    return Mount(volume=None, at=v1.VolumeMountArgs(name=name, mount_path=path), holds=Data())
 
 
 def api_access() -> Mount:

@@ -93,9 +93,9 @@ class WorkloadArgs:
     config_hash: str = ""
 
 
-def build_deployment(name: str, args: WorkloadArgs) -> DeploymentSpecArgs:
-    """Replicas that are replaced one by one, the new before the old, and never two revisions too few."""
-    container = Container(
+def build_service_container(name: str, args: WorkloadArgs) -> Container:
+    """The service's own container."""
+    return Container(
         name=name,
         image=args.image,
         args=args.args,
@@ -106,11 +106,15 @@ def build_deployment(name: str, args: WorkloadArgs) -> DeploymentSpecArgs:
         probes=service_probes() if args.health == "kit" else port_probes(MCP_PORT_NAME),
         mounts=[scratch("tmp", "/tmp", _TEMPORARY_SIZE), *args.mounts],  # noqa: S108 - the pod's own
     )
+
+
+def build_deployment(name: str, args: WorkloadArgs) -> DeploymentSpecArgs:
+    """Replicas that are replaced one by one, the new before the old, and never two revisions too few."""
     pod = Pod(
         stack=args.stack,
         name=name,
         component=args.component,
-        containers=[container],
+        containers=[build_service_container(name, args)],
         init=args.init,
         service_account=name,
         spread=spread(args.stack, name),

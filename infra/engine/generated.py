@@ -28,22 +28,29 @@ def read(kubectl: Kubectl, namespace: str) -> Values | None:
 def complete(kubectl: Kubectl, graph: Graph, namespace: str) -> Values:
     """Read the values of a graph's resources, make those that are missing, and store them.
 
-    A resource that moved within the program (another URN, the same type and name) keeps its value.
-
     Raises:
         PlatformError: Everything is gone while there are volumes whose data need it.
     """
-    wanted = [resource for resource in graph.resources if resource.type in GENERATORS]
     stored = read(kubectl, namespace)
-    if stored is None and wanted:
+    values = made(graph, stored or {})
+    if stored is None and values:
         _refuse_if_data(kubectl, namespace)
-    values = dict(stored or {})
+    if values != (stored or {}):
+        _store(kubectl, namespace, values)
+    return values
+
+
+def made(graph: Graph, stored: Values) -> Values:
+    """The stored values, and new ones for those of a graph's resources that have none.
+
+    A resource that moved within the program (another URN, the same type and name) keeps its value.
+    """
+    wanted = [resource for resource in graph.resources if resource.type in GENERATORS]
+    values = dict(stored)
     orphans = values.keys() - {resource.urn for resource in wanted}
     for resource in wanted:
         if resource.urn not in values:
             values[resource.urn] = _moved(resource, orphans, values) or _made(resource)
-    if values != (stored or {}):
-        _store(kubectl, namespace, values)
     return values
 
 

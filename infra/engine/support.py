@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from infra.engine.generate import GENERATORS
@@ -12,13 +13,17 @@ from infra.errors import PlatformError
 _PREFIXES: Final = ("kubernetes:", "pulumi:")
 
 
-def require_supported(graph: Graph) -> None:
+def require_supported(graph: Graph, others: Collection[str] = ()) -> None:
     """Refuse a graph that only Pulumi can deploy.
+
+    Args:
+        graph: The evaluated stack.
+        others: Types that the caller deploys beside those that every stack can have.
 
     Raises:
         PlatformError: It holds such a resource; the message names the first and counts the others.
     """
-    found = pulumi_only(graph)
+    found = [resource for resource in pulumi_only(graph) if resource.type not in others]
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise PlatformError(

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from infra import naming
 from infra.quantities import size_bytes
+from infra.settings.docker_engine import Docker
 from infra.settings.fields import (
     Certificates,
     Cidr,
@@ -32,12 +33,14 @@ DEV_ISSUER_NAME: Final = "dev"
 
 
 class Cluster(Group):
-    """Where the stack runs: an embedded cluster by its name, or whatever a kubeconfig context names."""
+    """Where the stack runs: an embedded cluster by its name, what a kubeconfig context names, or Docker."""
 
     embedded: Label | None = None
     context: Text | None = None
     kubeconfig: Text | None = None
     """Path of the kubeconfig that has `context`; KUBECONFIG or ~/.kube/config when left out."""
+    docker: Docker | None = None
+    """A Docker engine in place of a Kubernetes."""
 
     @property
     def context_name(self) -> str:
@@ -46,8 +49,19 @@ class Cluster(Group):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Cluster:
+        if self.docker is not None:
+            for key in ("embedded", "context", "kubeconfig"):
+                if (value := getattr(self, key)) is not None:
+                    reject(
+                        key, "must be left out where cluster.docker is set: a stack runs in one place", value
+                    )
+            return self
         if self.embedded is None and self.context is None:
-            reject("context", "must name a kubeconfig context, or cluster.embedded an embedded cluster")
+            reject(
+                "context",
+                "must name a kubeconfig context, or cluster.embedded an embedded cluster; "
+                "or set cluster.docker for a Docker engine",
+            )
         if self.embedded is not None and self.context is not None:
             reject(
                 "context",
@@ -208,8 +222,8 @@ class Auth(Group):
 class Network(Group):
     """What the network policies must know about the cluster around the stack."""
 
-    api_server_cidrs: tuple[Cidr, ...] = Field(min_length=1)
-    """Addresses of the API server behind the `kubernetes` Service."""
+    api_server_cidrs: tuple[Cidr, ...] = ()
+    """Addresses of the API server behind the `kubernetes` Service; every stack on Kubernetes names them."""
     api_server_port: Port = 6443
     dns_cidrs: tuple[Cidr, ...] = ()
     """Addresses of DNS servers that are no pods, such as NodeLocal DNSCache."""

@@ -9,6 +9,7 @@ from pydantic import model_validator
 
 from infra.naming import RESERVED
 from infra.settings.aws import Aws
+from infra.settings.docker import check_docker
 from infra.settings.external_secrets import ExternalSecrets
 from infra.settings.fields import Group, Label, reject
 from infra.settings.groups import (
@@ -42,7 +43,7 @@ class Settings(Group):
     redis: AnyRedis = Store()
     postgres: AnyPostgres = Store()
     auth: Auth
-    network: Network
+    network: Network = Network()
     mesh: Mesh | None = None
     """Istio is told nothing when left out."""
     tracing: Tracing | None = None
@@ -59,6 +60,14 @@ class Settings(Group):
     def production(self) -> bool:
         """Whether losing data or availability would hurt somebody."""
         return self.environment == "production"
+
+    @model_validator(mode="after")
+    def _fits_its_place(self) -> Settings:
+        if self.cluster.docker is not None:
+            check_docker(self)
+        elif not self.network.api_server_cidrs:
+            reject("network.api_server_cidrs", "missing")
+        return self
 
     @model_validator(mode="after")
     def _servers_fit(self) -> Settings:
