@@ -14,12 +14,15 @@ from infra.assembly_docker import assemble_docker
 from infra.assembly_images import PushedTo, custom_image, is_built, own_image, service_image, store_images
 from infra.assembly_mesh import assemble_mesh
 from infra.assembly_secrets import assemble_secrets, secret_source
+from infra.assembly_stores import is_archived, is_built_here, members_of, operated_stores, store_flows
+from infra.components.cnpg import CLUSTER_LABEL
 from infra.components.gateway import Gateway, GatewayArgs
 from infra.components.mcp_server import McpServer, McpServerArgs
 from infra.components.namespace import Namespace, NamespaceArgs
 from infra.components.network import Network, NetworkArgs
 from infra.components.platform_flows import PlatformFlowsArgs, platform_flows
 from infra.components.postgres import Postgres, PostgresArgs
+from infra.components.postgres_cluster import METRICS_PORT_NAME
 from infra.components.redis import Redis, RedisArgs
 from infra.labels import Component
 from infra.mesh.membership import namespace_labels, server_labels
@@ -63,7 +66,11 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
     postgres = Postgres(
         naming.POSTGRES,
         PostgresArgs(
-            stack=stack, settings=settings.postgres, image=postgres_image, exporter_image=postgres_exporter
+            stack=stack,
+            settings=settings.postgres,
+            image=postgres_image,
+            exporter_image=postgres_exporter,
+            archive=aws.archive if aws else None,
         ),
         inside,
     )
@@ -98,6 +105,7 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
             tracing=settings.tracing,
         )
     )
+    flows += store_flows(settings, redis.endpoint, postgres.endpoint)
     flows += assemble_mesh(stack, settings, _services(settings), flows, inside)
     Network("network", NetworkArgs(stack=stack, flows=flows), inside)
     _monitoring(stack, settings, inside)
@@ -133,10 +141,11 @@ def _aws(stack: Stack, settings: Settings) -> AwsSide | None:
     if settings.aws is None:
         return None
     stores = ((naming.REDIS, settings.redis), (naming.POSTGRES, settings.postgres))
-    built = [name for name, store in stores if isinstance(store, Store) and store.image is None]
+    built = [name for name, store in stores if is_built_here(store)]
     brought = [own_image(name) for name, server in sorted(settings.servers.items()) if is_built(server)]
     images = [*_SERVICE_IMAGES, *built, *brought]
-    return assemble_aws(stack, settings.aws, settings.images.registry, images)
+    archived = is_archived(settings.postgres)
+    return assemble_aws(stack, settings.aws, settings.images.registry, images, archived=archived)
 
 
 def _servers(stack: Stack, settings: Settings, pushed_to: PushedTo, opts: pulumi.ResourceOptions) -> None:
@@ -158,12 +167,12 @@ def _servers(stack: Stack, settings: Settings, pushed_to: PushedTo, opts: pulumi
 
 
 def _services(settings: Settings) -> dict[str, Component]:
-    """Every service that runs in the cluster, and what part it plays."""
+    """Every service whose pods are ours, and what part it plays."""
     services: dict[str, Component] = {naming.GATEWAY: "gateway"}
     services |= dict.fromkeys(settings.servers, "server")
     if isinstance(settings.redis, Store):
         services[naming.REDIS] = "cache"
-    if isinstance(settings.postgres, Store):
+    if isinstance(settings.postgres, Store) and naming.POSTGRES not in operated_stores(settings):
         services[naming.POSTGRES] = "database"
     return services
 
@@ -172,7 +181,17 @@ def _monitoring(stack: Stack, settings: Settings, opts: pulumi.ResourceOptions) 
     """What Prometheus and Grafana read; a store that somebody else runs is theirs to watch."""
     if settings.monitoring is None:
         return
-    from infra.components.monitoring import Monitoring, MonitoringArgs  # noqa: PLC0415 - loads Grafana's library
+    from infra.components.monitoring import Monitoring, MonitoringArgs, Operated  # noqa: PLC0415 - loads Grafana's library
 
-    args = MonitoringArgs(stack=stack, settings=settings.monitoring, services=_services(settings))
+    operated = {
+        name: Operated(pods=pods, job_label=CLUSTER_LABEL, port_name=METRICS_PORT_NAME)
+        for name, pods in operated_stores(settings).items()
+    }
+    args = MonitoringArgs(
+        stack=stack,
+        settings=settings.monitoring,
+        services=_services(settings),
+        members=members_of(settings),
+        operated=operated,
+    )
     Monitoring("monitoring", args, opts)

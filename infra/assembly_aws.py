@@ -16,6 +16,7 @@ from infra.components.aws.ecr_repository import EcrRepository, EcrRepositoryArgs
 from infra.components.aws.managed_postgres import ManagedPostgres, ManagedPostgresArgs
 from infra.components.aws.managed_redis import ManagedRedis, ManagedRedisArgs
 from infra.components.aws.workload_identity import WorkloadIdentity, WorkloadIdentityArgs
+from infra.components.postgres import ArchivePlace
 from infra.labels import INSTANCE, PART_OF
 from infra.naming import BACKUP, EXTERNAL_SECRETS, POSTGRES, PROJECT, REDIS, RESTORE, Stack
 from infra.settings.aws import Aws
@@ -29,14 +30,16 @@ class AwsSide:
 
     Attributes:
         repositories: By image; it must be there before the image is pushed.
+        archive: Where Postgres' archive is, if it has one.
         outputs: The stack's outputs about it.
     """
 
     repositories: Mapping[str, EcrRepository]
+    archive: ArchivePlace | None
     outputs: Mapping[str, Any]
 
 
-def assemble_aws(stack: Stack, aws: Aws, registry: str, images: Sequence[str]) -> AwsSide:
+def assemble_aws(stack: Stack, aws: Aws, registry: str, images: Sequence[str], *, archived: bool) -> AwsSide:
     """Declare the AWS side of a stack.
 
     Args:
@@ -44,6 +47,7 @@ def assemble_aws(stack: Stack, aws: Aws, registry: str, images: Sequence[str]) -
         aws: Its account.
         registry: Where its images are pushed to.
         images: Their names below the registry.
+        archived: Whether Postgres' archive is in the bucket.
     """
     provider = _account(stack, aws)
     opts = pulumi.ResourceOptions(providers=[provider])
@@ -53,15 +57,22 @@ def assemble_aws(stack: Stack, aws: Aws, registry: str, images: Sequence[str]) -
         for image in (images if aws.repositories else ())
     }
     bucket = BackupBucket(BACKUPS, BackupBucketArgs(stack=stack, aws=aws), opts)
-    roles = {
-        BACKUP: _role(stack, aws, BACKUP, stack.namespace, grants.write_backups(stack, aws), opts),
-        RESTORE: _role(stack, aws, RESTORE, stack.namespace, grants.read_backups(stack, aws), opts),
+    identities = {
+        BACKUP: _identity(stack, aws, BACKUP, stack.namespace, grants.write_backups(stack, aws), opts),
+        RESTORE: _identity(stack, aws, RESTORE, stack.namespace, grants.read_backups(stack, aws), opts),
     }
     if stack.secrets and stack.secrets.of_account:
         statements = grants.read_secrets(aws, stack.secrets)
-        roles[EXTERNAL_SECRETS] = _role(
+        identities[EXTERNAL_SECRETS] = _identity(
             stack, aws, EXTERNAL_SECRETS, aws.operators_namespace, statements, opts
         )
+    archive = None
+    if archived:
+        grant = grants.archive_database(stack, aws, POSTGRES)
+        identity = identities[POSTGRES] = _identity(stack, aws, POSTGRES, stack.namespace, grant, opts)
+        annotated = identity.role_arn if aws.identity == "irsa" else ""
+        archive = ArchivePlace(bucket=bucket.bucket, identity=identity, role_arn=annotated)
+    roles = {name: identity.role_arn for name, identity in identities.items()}
     if aws.vpc and aws.database:
         ManagedPostgres(
             POSTGRES,
@@ -72,7 +83,8 @@ def assemble_aws(stack: Stack, aws: Aws, registry: str, images: Sequence[str]) -
         )
     if aws.vpc and aws.cache:
         ManagedRedis(REDIS, ManagedRedisArgs(stack=stack, settings=aws.cache, vpc=aws.vpc), opts)
-    return AwsSide(repositories=repositories, outputs={"backups": bucket.bucket, "roles": roles})
+    outputs = {"backups": bucket.bucket, "roles": roles}
+    return AwsSide(repositories=repositories, archive=archive, outputs=outputs)
 
 
 def _account(stack: Stack, aws: Aws) -> pulumi_aws.Provider:
@@ -85,15 +97,15 @@ def _account(stack: Stack, aws: Aws) -> pulumi_aws.Provider:
     )
 
 
-def _role(
+def _identity(
     stack: Stack,
     aws: Aws,
     service: str,
     namespace: str,
     statements: Sequence[Statement],
     opts: pulumi.ResourceOptions,
-) -> str:
+) -> WorkloadIdentity:
     args = WorkloadIdentityArgs(
         stack=stack, aws=aws, namespace=namespace, service_account=service, statements=statements
     )
-    return WorkloadIdentity(service, args, opts).role_arn
+    return WorkloadIdentity(service, args, opts)

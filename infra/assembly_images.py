@@ -7,10 +7,11 @@ from typing import Final
 
 import pulumi
 
+from infra.assembly_stores import is_built_here
 from infra.components.aws.ecr_repository import EcrRepository
 from infra.components.image import Image, ImageArgs
 from infra.settings import Settings
-from infra.settings.groups import ExternalPostgres, ExternalRedis, Store
+from infra.settings.groups import AnyPostgres, AnyRedis, Store
 from infra.settings.servers import AnyServer, CustomServer
 
 _SERVICES_DOCKERFILE: Final = "services/Dockerfile"
@@ -49,17 +50,17 @@ def service_image(package: str, settings: Settings, pushed_to: PushedTo) -> pulu
 
 
 def store_images(
-    name: str, store: Store | ExternalRedis | ExternalPostgres, settings: Settings, pushed_to: PushedTo
+    name: str, store: AnyRedis | AnyPostgres, settings: Settings, pushed_to: PushedTo
 ) -> tuple[pulumi.Input[str], pulumi.Input[str]]:
     """A data store's image and its exporter's: those that are set, or the one of ours that holds both."""
-    if not isinstance(store, Store):
-        return "", ""
-    if store.image is not None and store.exporter_image is not None:
-        return store.image, store.exporter_image
-    folder = f"infra/images/{name}"
-    args = ImageArgs(settings=settings.images, dockerfile=f"{folder}/Dockerfile", context=folder)
-    ref = Image(name, args, _after(name, pushed_to)).ref
-    return ref, ref
+    if is_built_here(store):
+        folder = f"infra/images/{name}"
+        args = ImageArgs(settings=settings.images, dockerfile=f"{folder}/Dockerfile", context=folder)
+        ref = Image(name, args, _after(name, pushed_to)).ref
+        return ref, ref
+    if isinstance(store, Store):
+        return store.image or "", store.exporter_image or ""
+    return "", ""
 
 
 def _after(image: str, pushed_to: PushedTo) -> pulumi.ResourceOptions:

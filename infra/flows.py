@@ -20,14 +20,18 @@ class Pods:
         title: Of its own; the network policy for these pods has this name.
         name: The service's name.
         components: The parts.
+        foreign: Labels of pods that an operator makes and that have none of ours, instead.
     """
 
     title: str
     name: str | None = None
     components: tuple[Component, ...] = ()
+    foreign: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def labels(self, stack: Stack) -> dict[str, str]:
         """Labels that all of the pods have."""
+        if self.foreign:
+            return dict(self.foreign)
         own = {} if self.name is None else {NAME: self.name}
         return {INSTANCE: stack.name, **own}
 
@@ -37,6 +41,8 @@ class Pods:
 
     def members(self, services: Mapping[str, Component]) -> list[str]:
         """Names of the services among some whose pods these are."""
+        if self.foreign:
+            return []
         return sorted(
             name
             for name, component in services.items()

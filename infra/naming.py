@@ -49,14 +49,24 @@ RESERVED: Final = frozenset(
         ),
         *(TOKEN_ISSUER, ISSUER_KEYS, STATE_KEYS, PROJECT, PEERS),
         *(DEFAULT_DENY, EVERY_POD, SERVERS, SERVICES, WAYPOINT),
+        # Of replicated stores; the last three are CloudNativePG's Services.
+        *(f"{REDIS}-members", f"{POSTGRES}-rw", f"{POSTGRES}-ro", f"{POSTGRES}-r"),
     }
 )
 """Object names that a tool server must not take."""
 
 OWN_SECRETS: Final = frozenset(
-    {"redis-auth", "postgres-auth", GATEWAY_DATABASE, STATE_KEYS, TOKEN_ISSUER, ISSUER_KEYS}
+    {
+        "redis-auth",
+        "redis-replication",
+        "postgres-auth",
+        GATEWAY_DATABASE,
+        STATE_KEYS,
+        TOKEN_ISSUER,
+        ISSUER_KEYS,
+    }
 )
-"""Secrets that a stack declares whatever its settings say."""
+"""Secrets that a stack declares, or may, whatever its settings say of others."""
 
 DNS_LABEL: Final = r"[a-z]([-a-z0-9]*[a-z0-9])?"
 """RFC 1035 label, what Kubernetes asks of a Service's name."""
@@ -105,6 +115,16 @@ def namespace(stack: str) -> str:
 def embedded_context(cluster: str) -> str:
     """Kubeconfig context of an embedded cluster."""
     return f"mcp-{cluster}"
+
+
+def members(store: str) -> str:
+    """The Service by which the members of a replicated store have names."""
+    return f"{store}-members"
+
+
+def member(store: str, number: int) -> str:
+    """Host name of one member, inside of the namespace."""
+    return f"{store}-{number}.{members(store)}"
 
 
 def dashboard(name: str) -> str:

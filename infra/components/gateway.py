@@ -17,8 +17,8 @@ from infra.components import gateway_database as database
 from infra.components import gateway_pins as pins
 from infra.components.mounts import Files, api_access, files
 from infra.components.postgres import PostgresEndpoint
+from infra.components.redis import RedisEndpoint, build_client
 from infra.components.state_keys import StateKeys, StateKeysArgs, state_key_files
-from infra.components.store import Endpoint
 from infra.components.token_issuer import TokenIssuer, TokenIssuerArgs
 from infra.components.workload import Exposure, Workload, WorkloadArgs
 from infra.errors import PlatformError
@@ -68,7 +68,7 @@ class GatewayArgs:
     stack: Stack
     settings: settings.Gateway
     auth: Auth
-    redis: Endpoint
+    redis: RedisEndpoint
     postgres: PostgresEndpoint
     image: pulumi.Input[str]
     tracing: Tracing | None = None
@@ -79,7 +79,7 @@ class GatewayArgs:
 
 def build_config(args: GatewayArgs) -> dict[str, Any]:
     """What the gateway's configuration file says; `services/gateway/config.py` reads it."""
-    stack, gateway, auth, redis = args.stack, args.settings, args.auth, args.redis
+    stack, gateway, auth = args.stack, args.settings, args.auth
     tracing = args.tracing
     issuers: list[dict[str, Any]] = [
         {"issuer": issuer.issuer, "jwks": {"uri": issuer.jwks_uri}}
@@ -109,12 +109,7 @@ def build_config(args: GatewayArgs) -> dict[str, Any]:
             "allowed_hosts": list(gateway.allowed_hosts) or None,
             "allowed_origins": list(gateway.allowed_origins),
         },
-        "redis": {
-            "host": redis.host,
-            "port": redis.port,
-            "tls": redis.tls,
-            "password_file": f"{REDIS_PATH}/{_PASSWORD_FILE}",
-        },
+        "redis": build_client(args.redis, f"{REDIS_PATH}/{_PASSWORD_FILE}"),
         **({"search": gateway.search.model_dump(mode="json")} if gateway.search else {}),
         **_kept(args),
         "limits": gateway.limits.model_dump(mode="json"),
@@ -219,7 +214,8 @@ def build_workload(name: str, args: GatewayArgs, contents: dict[str, str]) -> Wo
     )
     config = files("config", CONFIG_PATH, config=Files(name=name, paths=paths), secret=dev_key)
     config_file = f"{CONFIG_PATH}/{_CONFIG_FILE}"
-    migration = [database.build_migration(args.postgres, args.image, config_file, [config])]
+    authority = database.authority_mounts(args.postgres) if _uses_postgres(args) else []
+    migration = [database.build_migration(args.postgres, args.image, config_file, [config, *authority])]
     return WorkloadArgs(
         stack=args.stack,
         component="gateway",
@@ -233,6 +229,7 @@ def build_workload(name: str, args: GatewayArgs, contents: dict[str, str]) -> Wo
             *policy,
             *([pins.lock_mount()] if args.settings.pinning else []),
             *([database.role_mount()] if _uses_postgres(args) else []),
+            *authority,
             files(
                 "redis-auth",
                 REDIS_PATH,

@@ -10,6 +10,7 @@ import pulumi
 from infra.components.mounts import Files, Mount, files
 from infra.components.pods import Container
 from infra.components.postgres import PostgresEndpoint
+from infra.components.postgres_cluster import CA_KEY
 from infra.components.secret import SecretArgs, place_secret
 from infra.naming import GATEWAY_DATABASE, Stack
 from infra.settings.workloads import Limits, Requests, Resources
@@ -22,6 +23,7 @@ CA_FILE: Final = "postgres-ca.pem"
 
 _PASSWORD_PATH: Final = "/run/secrets/gateway-database"  # noqa: S105 - a folder's name
 _OWNER_PATH: Final = "/run/secrets/postgres-owner"
+_AUTHORITY_PATH: Final = "/run/secrets/postgres-authority"
 _PASSWORD: Final = "password"  # noqa: S105 - a file's name
 _WAIT_SECONDS: Final = 240
 """For a Postgres that starts together with the gateway; less than a deployment has for its progress."""
@@ -41,8 +43,22 @@ def build_config(postgres: PostgresEndpoint, config_path: str) -> dict[str, Any]
         "user": ROLE,
         "password_file": f"{_PASSWORD_PATH}/{_PASSWORD}",
         "tls": postgres.tls,
-        "ca_file": f"{config_path}/{CA_FILE}" if postgres.ca else None,
+        "ca_file": _authority_file(postgres, config_path),
     }
+
+
+def _authority_file(postgres: PostgresEndpoint, config_path: str) -> str | None:
+    if postgres.ca_secret:
+        return f"{_AUTHORITY_PATH}/{CA_KEY}"
+    return f"{config_path}/{CA_FILE}" if postgres.ca else None
+
+
+def authority_mounts(postgres: PostgresEndpoint) -> list[Mount]:
+    """The authorities of the server's certificate, where somebody else keeps them in a Secret."""
+    if not postgres.ca_secret:
+        return []
+    secret = Files(name=postgres.ca_secret, paths={CA_KEY: CA_KEY})
+    return [files("database-authority", _AUTHORITY_PATH, secret=secret)]
 
 
 def role_mount() -> Mount:

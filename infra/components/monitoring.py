@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import pulumi
@@ -17,6 +17,9 @@ from infra.monitoring.objectives import build_groups
 from infra.monitoring.resources import (
     Endpoint,
     LabelSelector,
+    PodEndpoint,
+    PodMonitor,
+    PodMonitorSpec,
     PrometheusRule,
     PrometheusRuleSpec,
     ServiceMonitor,
@@ -42,11 +45,30 @@ class MonitoringArgs:
         stack: The stack.
         settings: How.
         services: Every service that reports metrics, and what part it plays.
+        members: How many members a replicated store should have, by its name.
+        operated: Pods that an operator makes, by the service's name: labels, and the port of their metrics.
     """
 
     stack: Stack
     settings: MonitoringSettings
     services: Mapping[str, Component]
+    members: Mapping[str, int] = field(default_factory=dict[str, int])
+    operated: Mapping[str, Operated] = field(default_factory=dict[str, "Operated"])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Operated:
+    """Pods without our labels.
+
+    Attributes:
+        pods: Their labels.
+        job_label: The one whose value is the service's name.
+        port_name: Of their metrics.
+    """
+
+    pods: Mapping[str, str]
+    job_label: str
+    port_name: str
 
 
 def build_monitor(stack: Stack, name: str, interval_seconds: int) -> ServiceMonitorSpec:
@@ -66,9 +88,26 @@ def build_monitor(stack: Stack, name: str, interval_seconds: int) -> ServiceMoni
     )
 
 
+def build_pod_monitor(operated: Operated, interval_seconds: int) -> PodMonitorSpec:
+    """All pods of one service that has no Service of ours."""
+    return PodMonitorSpec(
+        job_label=operated.job_label,
+        selector=LabelSelector(match_labels=operated.pods),
+        pod_metrics_endpoints=(
+            PodEndpoint(
+                port=operated.port_name,
+                path=METRICS_PATH,
+                interval=f"{interval_seconds}s",
+                scrape_timeout=f"{_TIMEOUT_SECONDS}s",
+            ),
+        ),
+        sample_limit=_MOST_SAMPLES,
+    )
+
+
 def build_rules(args: MonitoringArgs) -> dict[str, PrometheusRuleSpec]:
     """All rules, by the name of their object."""
-    alerts = Alerts(args.stack, args.settings, list(args.services))
+    alerts = Alerts(args.stack, args.settings, [*args.services, *args.operated], args.members)
     return {
         ALERTS: PrometheusRuleSpec(groups=alerts.groups()),
         OBJECTIVES: PrometheusRuleSpec(groups=build_groups(args.stack, args.settings)),
@@ -93,6 +132,10 @@ class Monitoring(pulumi.ComponentResource):
             own = {**args.settings.labels, **labels(args.stack, service, component)}
             spec = build_monitor(args.stack, service, args.settings.interval_seconds)
             ServiceMonitor(service, metadata(service, own), spec, child)
+        for service, operated in sorted(args.operated.items()):
+            own = {**args.settings.labels, **labels(args.stack, service, "database")}
+            spec = build_pod_monitor(operated, args.settings.interval_seconds)
+            PodMonitor(service, metadata(service, own), spec, child)
         of_all = labels(args.stack, PROJECT, "platform")
         for rules, groups in build_rules(args).items():
             PrometheusRule(rules, metadata(rules, {**args.settings.labels, **of_all}), groups, child)

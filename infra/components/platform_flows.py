@@ -76,7 +76,14 @@ def platform_flows(args: PlatformFlowsArgs) -> list[Flow]:
 
 def store(name: str, endpoint: Endpoint) -> Party:
     """A store's pods, or its networks outside the cluster."""
-    return Networks(cidrs=endpoint.cidrs) if endpoint.cidrs else service(name)
+    if endpoint.cidrs:
+        return Networks(cidrs=endpoint.cidrs)
+    return store_pods(name, endpoint)
+
+
+def store_pods(name: str, endpoint: Endpoint) -> Pods:
+    """The pods of a store inside the cluster."""
+    return Pods(title=name, foreign=endpoint.pods) if endpoint.pods else service(name)
 
 
 def dns(settings: Network, source: Pods = CALLERS_OF_NAMES) -> list[Flow]:

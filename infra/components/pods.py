@@ -68,6 +68,7 @@ class Pod:
         init: What runs before them, one after the other.
         service_account: Name of the service's own account.
         spread: Constraints on where replicas run.
+        affinity: Beside which other pods they run, or don't.
         config_hash: Changes with the configuration files, and so rolls the pods; "" without any.
         grace_seconds: From the start of termination to SIGKILL.
     """
@@ -79,6 +80,7 @@ class Pod:
     init: Sequence[Container] = ()
     service_account: str
     spread: Sequence[v1.TopologySpreadConstraintArgs] = ()
+    affinity: v1.AffinityArgs | None = None
     config_hash: str = ""
     grace_seconds: int = GRACE_SECONDS
 
@@ -99,6 +101,7 @@ def build_pod(pod: Pod) -> v1.PodTemplateSpecArgs:
             security_context=pod_security_context(),
             termination_grace_period_seconds=pod.grace_seconds,
             topology_spread_constraints=list(pod.spread) or None,
+            affinity=pod.affinity,
             init_containers=[build_container(item) for item in pod.init] or None,
             containers=[build_container(item) for item in pod.containers],
             volumes=[volumes[name] for name in sorted(volumes)] or None,
@@ -160,6 +163,30 @@ def spread(stack: Stack, name: str) -> list[v1.TopologySpreadConstraintArgs]:
         constraint("topology.kubernetes.io/zone", "ScheduleAnyway"),
         constraint("kubernetes.io/hostname", "DoNotSchedule" if stack.production else "ScheduleAnyway"),
     ]
+
+
+def zones(stack: Stack, name: str) -> v1.TopologySpreadConstraintArgs:
+    """Replicas of a StatefulSet in as many zones as can be."""
+    return v1.TopologySpreadConstraintArgs(
+        max_skew=1,
+        topology_key="topology.kubernetes.io/zone",
+        when_unsatisfiable="ScheduleAnyway",
+        label_selector=LabelSelectorArgs(match_labels=selector(stack, name)),
+    )
+
+
+def apart(stack: Stack, name: str) -> v1.AffinityArgs:
+    """No two replicas on one node: in production a pod rather waits, elsewhere it is a wish."""
+    term = v1.PodAffinityTermArgs(
+        topology_key="kubernetes.io/hostname",
+        label_selector=LabelSelectorArgs(match_labels=selector(stack, name)),
+    )
+    if stack.production:
+        rule = v1.PodAntiAffinityArgs(required_during_scheduling_ignored_during_execution=[term])
+    else:
+        wish = v1.WeightedPodAffinityTermArgs(weight=100, pod_affinity_term=term)
+        rule = v1.PodAntiAffinityArgs(preferred_during_scheduling_ignored_during_execution=[wish])
+    return v1.AffinityArgs(pod_anti_affinity=rule)
 
 
 def _environment(container: Container) -> list[v1.EnvVarArgs]:

@@ -1,20 +1,27 @@
-"""Postgres: what must not be lost. Inside the cluster one server on a volume; outside, any endpoint."""
+"""Postgres: what must not be lost. Inside the cluster one server or several; outside, any endpoint."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import pulumi
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
+from infra.components import postgres_cluster as cluster
+from infra.components.barman import ObjectStore, ScheduledBackup
+from infra.components.cnpg import Cluster
 from infra.components.mounts import Files, Mount, files, own_claim, scratch
 from infra.components.pods import Container
+from infra.components.postgres_cluster import ClusterArgs, build_archive, build_backup, build_cluster
 from infra.components.probes import store_probes
 from infra.components.secret import SecretArgs, place_secret
 from infra.components.store import DATA, Endpoint, StatefulService, StatefulServiceArgs, exporter
-from infra.labels import Component
+from infra.labels import HELM_POLICY, Component, labels
 from infra.naming import Stack
-from infra.settings.groups import ExternalPostgres, Store
+from infra.settings.groups import ExternalPostgres, PostgresStore
+from infra.settings.replication import PostgresReplication
 
 PORT: Final = 5432
 AUTH_SECRET: Final = "postgres-auth"  # noqa: S105 - an object's name
@@ -25,6 +32,7 @@ _PORT_NAME: Final = "postgres"
 _MOUNT_PATH: Final = "/var/lib/postgresql/data"
 _AUTH_PATH: Final = "/run/secrets/postgres"
 _COMPONENT: Final[Component] = "database"
+_AWAIT: Final = "pulumi.com/waitFor"
 _READY: Final = (
     "pg_isready",
     "--host=127.0.0.1",
@@ -41,10 +49,27 @@ class PostgresEndpoint(Endpoint):
     Attributes:
         database: The database's name.
         ca: PEM of the authorities of its certificate; "" for the system's.
+        ca_secret: The Secret that has them instead, as `ca.crt`; "" for none.
     """
 
     database: str = DATABASE
     ca: str = ""
+    ca_secret: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArchivePlace:
+    """Where a replicated server's archive is.
+
+    Attributes:
+        bucket: The bucket's name.
+        identity: Who may write there: it comes first.
+        role_arn: The role that pods take by an annotation of their service account; "" where they need none.
+    """
+
+    bucket: str
+    identity: pulumi.Resource
+    role_arn: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,15 +81,17 @@ class PostgresArgs:
         settings: Inside the cluster, or where outside.
         image: Of the server inside the cluster.
         exporter_image: Of its metrics exporter.
+        archive: Where a replicated server's archive is; None without one.
     """
 
     stack: Stack
-    settings: Store | ExternalPostgres
+    settings: PostgresStore | ExternalPostgres
     image: pulumi.Input[str]
     exporter_image: pulumi.Input[str]
+    archive: ArchivePlace | None = None
 
 
-def build_containers(args: PostgresArgs, settings: Store) -> list[Container]:
+def build_containers(args: PostgresArgs, settings: PostgresStore) -> list[Container]:
     """The server and its exporter."""
     password = _password("auth")
     server = Container(
@@ -115,16 +142,24 @@ class Postgres(pulumi.ComponentResource):
                 database=settings.database,
                 ca=settings.ca or "",
             )
+        elif settings.replication is not None:
+            self._run_cluster(name, args, settings, settings.replication)
+            self.endpoint = PostgresEndpoint(
+                host=cluster.HOST,
+                port=PORT,
+                tls=True,
+                secret=AUTH_SECRET,
+                ca_secret=cluster.CA_SECRET,
+                pods=cluster.PODS,
+            )
         else:
             self._run(name, args, settings)
             self.endpoint = PostgresEndpoint(host=name, port=PORT, tls=False, secret=AUTH_SECRET)
         self.register_outputs({"host": self.endpoint.host, "port": self.endpoint.port})
 
-    def _run(self, name: str, args: PostgresArgs, settings: Store) -> None:
+    def _run(self, name: str, args: PostgresArgs, settings: PostgresStore) -> None:
         child = pulumi.ResourceOptions(parent=self)
-        fixed = {"username": USER, "database": DATABASE}
-        secret = SecretArgs(stack=args.stack, service=name, component=_COMPONENT, fixed=fixed)
-        place_secret(AUTH_SECRET, secret, child)
+        self._place_secret(name, args.stack)
         service = StatefulServiceArgs(
             stack=args.stack,
             component=_COMPONENT,
@@ -134,6 +169,52 @@ class Postgres(pulumi.ComponentResource):
             volume=settings.volume,
         )
         StatefulService(name, service, opts=child)
+
+    def _run_cluster(
+        self, name: str, args: PostgresArgs, settings: PostgresStore, replication: PostgresReplication
+    ) -> None:
+        production = args.stack.production
+        self._place_secret(name, args.stack, "kubernetes.io/basic-auth")
+
+        def metadata(object_name: str, annotations: Mapping[str, str] | None = None) -> ObjectMetaArgs:
+            own = labels(args.stack, name, _COMPONENT)
+            return ObjectMetaArgs(
+                name=object_name, namespace=args.stack.namespace, labels=own, annotations=annotations
+            )
+
+        wanted = ClusterArgs(
+            stack=args.stack,
+            settings=settings,
+            replication=replication,
+            component=_COMPONENT,
+            user=USER,
+            database=DATABASE,
+            secret=AUTH_SECRET,
+            role_arn=args.archive.role_arn if args.archive else "",
+        )
+        Cluster(
+            name,
+            metadata(name, {HELM_POLICY: "keep", _AWAIT: "condition=Ready"}),
+            build_cluster(wanted),
+            pulumi.ResourceOptions(
+                parent=self,
+                protect=production,
+                retain_on_delete=production,
+                # Pods get a role when they are made, or not at all.
+                depends_on=[args.archive.identity] if args.archive else None,
+            ),
+        )
+        if replication.archive is not None and args.archive is not None:
+            child = pulumi.ResourceOptions(parent=self)
+            archive = build_archive(replication.archive, args.archive.bucket)
+            ObjectStore(cluster.ARCHIVE, metadata(cluster.ARCHIVE), archive, child)
+            ScheduledBackup(name, metadata(name), build_backup(replication.archive), child)
+
+    def _place_secret(self, name: str, stack: Stack, kind: str = "Opaque") -> None:
+        """The owner's name and password."""
+        fixed = {"username": USER, "database": DATABASE}
+        secret = SecretArgs(stack=stack, service=name, component=_COMPONENT, fixed=fixed, kind=kind)
+        place_secret(AUTH_SECRET, secret, pulumi.ResourceOptions(parent=self))
 
 
 def _password(name: str) -> Mount:

@@ -5,34 +5,37 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pulumi
 from pulumi_kubernetes.core import v1
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
+from infra.components import redis_members
 from infra.components.mounts import Files, Mount, files, own_claim, scratch
 from infra.components.pods import Container
 from infra.components.probes import store_probes
+from infra.components.redis_members import CONFIG_PATH, RedisMembersArgs
 from infra.components.secret import PASSWORD, Derived, SecretArgs, place_secret
 from infra.components.store import DATA, Endpoint, StatefulService, StatefulServiceArgs, exporter
 from infra.hashing import config_hash
 from infra.labels import Component, labels
 from infra.naming import Stack
 from infra.quantities import mebibytes, size_bytes
-from infra.settings.groups import ExternalRedis, Store
+from infra.settings.groups import ExternalRedis, RedisStore
 
 PORT: Final = 6379
 AUTH_SECRET: Final = "redis-auth"  # noqa: S105 - an object's name
 
 _PORT_NAME: Final = "redis"
-_CONFIG_PATH: Final = "/etc/valkey"
 _AUTH_PATH: Final = "/run/secrets/redis"
 _EXPORTER_PATH: Final = "/run/secrets/redis-exporter"
 _ADDRESS: Final = f"redis://127.0.0.1:{PORT}"
 _COMPONENT: Final[Component] = "cache"
 _DATA_SHARE: Final = 0.6
 """Of the memory limit; the rest is for buffers and for the copy that rewriting the append-only file makes."""
+
+_MOVING_SECONDS: Final = 2
 
 _PING: Final = (
     "sh",
@@ -54,12 +57,41 @@ class RedisArgs:
     """
 
     stack: Stack
-    settings: Store | ExternalRedis
+    settings: RedisStore | ExternalRedis
     image: pulumi.Input[str]
     exporter_image: pulumi.Input[str]
 
 
-def build_config(settings: Store) -> str:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RedisEndpoint(Endpoint):
+    """Where Redis is reached.
+
+    Attributes:
+        sentinels: Host names of the Sentinels that know the primary; none for a single server.
+    """
+
+    sentinels: tuple[str, ...] = ()
+
+
+def build_client(endpoint: RedisEndpoint, password_file: str) -> dict[str, Any]:
+    """`redis` of the gateway's configuration."""
+    if not endpoint.sentinels:
+        return {
+            "host": endpoint.host,
+            "port": endpoint.port,
+            "tls": endpoint.tls,
+            "password_file": password_file,
+        }
+    return {
+        "sentinels": [{"host": host, "port": redis_members.SENTINEL_PORT} for host in endpoint.sentinels],
+        "primary": redis_members.GROUP,
+        "password_file": password_file,
+        # A primary whose node is gone doesn't refuse connections; another is there in seconds.
+        "timeout_seconds": _MOVING_SECONDS,
+    }
+
+
+def build_config(settings: RedisStore) -> str:
     """`valkey.conf`: writes are on disk after a second, and full memory refuses them rather than forgets."""
     memory = int(size_bytes(settings.resources.limits.memory) * _DATA_SHARE)
     directives = {
@@ -70,6 +102,7 @@ def build_config(settings: Store) -> str:
         "maxmemory": mebibytes(memory).removesuffix("Mi") + "mb",
         "maxmemory-policy": "noeviction",
         "aclfile": f"{_AUTH_PATH}/users.acl",
+        **(redis_members.directives() if settings.replication else {}),
     }
     return "".join(f"{key} {value}\n" for key, value in directives.items())
 
@@ -103,15 +136,41 @@ def build_secret(stack: Stack, name: str) -> SecretArgs:
     )
 
 
-def build_containers(args: RedisArgs, settings: Store) -> list[Container]:
-    """The server and its exporter."""
-    configuration = files(
-        "config", _CONFIG_PATH, config=Files(name="redis", paths={"valkey.conf": "valkey.conf"})
+def build_files(settings: RedisStore) -> dict[str, str]:
+    """The ConfigMap's files."""
+    return {
+        "valkey.conf": build_config(settings),
+        **(redis_members.scripts() if settings.replication else {}),
+    }
+
+
+def build_containers(args: RedisArgs, settings: RedisStore) -> list[Container]:
+    """The server, the Sentinel beside it where there is one, and the exporter."""
+    env = {"REDIS_ADDR": _ADDRESS, "REDIS_PASSWORD_FILE": f"{_EXPORTER_PATH}/exporter.json"}
+    mount = _secret_files("exporter-auth", _EXPORTER_PATH, "exporter.json")
+    watched = exporter(args.exporter_image, "/redis_exporter", env, [mount])
+    if settings.replication is None:
+        return [_build_server(args, settings), watched]
+    member = RedisMembersArgs(
+        image=args.image,
+        port=PORT,
+        port_name=_PORT_NAME,
+        resources=settings.resources,
+        ping=_PING,
+        secret=AUTH_SECRET,
+        replication=settings.replication,
     )
-    server = Container(
+    return [*redis_members.build_member(member), watched]
+
+
+def _build_server(args: RedisArgs, settings: RedisStore) -> Container:
+    configuration = files(
+        "config", CONFIG_PATH, config=Files(name="redis", paths={"valkey.conf": "valkey.conf"})
+    )
+    return Container(
         name="redis",
         image=args.image,
-        args=["valkey-server", f"{_CONFIG_PATH}/valkey.conf"],
+        args=["valkey-server", f"{CONFIG_PATH}/valkey.conf"],
         ports={_PORT_NAME: PORT},
         resources=settings.resources,
         probes=store_probes(_PING, _PORT_NAME),
@@ -123,28 +182,18 @@ def build_containers(args: RedisArgs, settings: Store) -> list[Container]:
         ],
         pause_before_stop=False,
     )
-    env = {"REDIS_ADDR": _ADDRESS, "REDIS_PASSWORD_FILE": f"{_EXPORTER_PATH}/exporter.json"}
-    return [
-        server,
-        exporter(
-            args.exporter_image,
-            "/redis_exporter",
-            env,
-            [_secret_files("exporter-auth", _EXPORTER_PATH, "exporter.json")],
-        ),
-    ]
 
 
 class Redis(pulumi.ComponentResource):
     """The shared store of what may be lost."""
 
-    endpoint: Endpoint
+    endpoint: RedisEndpoint
 
     def __init__(self, name: str, args: RedisArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mcp:data:Redis", name, None, opts)
         settings = args.settings
         if isinstance(settings, ExternalRedis):
-            self.endpoint = Endpoint(
+            self.endpoint = RedisEndpoint(
                 host=settings.host,
                 port=settings.port,
                 tls=settings.tls,
@@ -154,10 +203,13 @@ class Redis(pulumi.ComponentResource):
             )
         else:
             self._run(name, args, settings)
-            self.endpoint = Endpoint(host=name, port=PORT, tls=False, secret=AUTH_SECRET)
+            sentinels = redis_members.hosts(settings.replication) if settings.replication else ()
+            self.endpoint = RedisEndpoint(
+                host=name, port=PORT, tls=False, secret=AUTH_SECRET, sentinels=tuple(sentinels)
+            )
         self.register_outputs({"host": self.endpoint.host, "port": self.endpoint.port})
 
-    def _run(self, name: str, args: RedisArgs, settings: Store) -> None:
+    def _run(self, name: str, args: RedisArgs, settings: RedisStore) -> None:
         child = pulumi.ResourceOptions(parent=self)
 
         def metadata(object_name: str) -> ObjectMetaArgs:
@@ -165,7 +217,11 @@ class Redis(pulumi.ComponentResource):
             return ObjectMetaArgs(name=object_name, namespace=args.stack.namespace, labels=own)
 
         place_secret(AUTH_SECRET, build_secret(args.stack, name), child)
-        config = {"valkey.conf": build_config(settings)}
+        replication = settings.replication
+        if replication:
+            secret = SecretArgs(stack=args.stack, service=name, component=_COMPONENT)
+            place_secret(redis_members.REPLICATION_SECRET, secret, child)
+        config = build_files(settings)
         v1.ConfigMap(name, metadata=metadata(name), data=config, opts=child)
         service = StatefulServiceArgs(
             stack=args.stack,
@@ -175,6 +231,8 @@ class Redis(pulumi.ComponentResource):
             port=PORT,
             volume=settings.volume,
             config_hash=config_hash(config),
+            members=replication.servers if replication else None,
+            more_ports=redis_members.PORTS if replication else {},
         )
         StatefulService(name, service, opts=child)
 

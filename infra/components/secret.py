@@ -57,6 +57,7 @@ class SecretArgs:
         random: Random values by key, and how many letters and digits they have.
         fixed: What is not secret, but read from the same place.
         derived: Files that are made of the random values.
+        kind: The Secret's type.
     """
 
     stack: Stack
@@ -65,6 +66,7 @@ class SecretArgs:
     random: Mapping[str, int] = field(default_factory=lambda: {PASSWORD: LENGTH})
     fixed: Mapping[str, str] = field(default_factory=dict[str, str])
     derived: Mapping[str, Derived] = field(default_factory=dict[str, Derived])
+    kind: str = "Opaque"
 
 
 def build_external(name: str, args: SecretArgs, source: SecretSource) -> ExternalSecretSpec:
@@ -79,7 +81,7 @@ def build_external(name: str, args: SecretArgs, source: SecretSource) -> Externa
         name,
         list(args.random),
         source,
-        Template(type="Opaque", metadata=TemplateMetadata(labels=own), data=templates or None),
+        Template(type=args.kind, metadata=TemplateMetadata(labels=own), data=templates or None),
     )
 
 
@@ -117,7 +119,7 @@ def place_secret(name: str, args: SecretArgs, opts: pulumi.ResourceOptions) -> N
     values = pulumi.Output.all(**made)
     files = {key: values.apply(derived.make) for key, derived in args.derived.items()}
     fixed = {key: pulumi.Output.secret(text) for key, text in args.fixed.items()}
-    v1.Secret(name, metadata=metadata, type="Opaque", string_data={**fixed, **made, **files}, opts=opts)
+    v1.Secret(name, metadata=metadata, type=args.kind, string_data={**fixed, **made, **files}, opts=opts)
 
 
 def _resource(secret: str, key: str) -> str:

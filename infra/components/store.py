@@ -1,9 +1,9 @@
-"""What the data stores have in common: one replica on a volume of its own, with its metrics exporter."""
+"""What the data stores have in common: replicas on volumes of their own, with their metrics exporters."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import pulumi
@@ -15,13 +15,15 @@ from pulumi_kubernetes.apps.v1 import (
 )
 from pulumi_kubernetes.core import v1
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
+from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 
 from infra.components.identity import Identity, IdentityArgs
 from infra.components.mounts import Mount
-from infra.components.pods import Container, Pod, build_pod
+from infra.components.pods import Container, Pod, apart, build_pod, zones
 from infra.components.probes import exporter_probes
+from infra.components.workload import build_disruption_budget
 from infra.labels import HELM_POLICY, Component, labels, selector
-from infra.naming import Stack
+from infra.naming import Stack, members
 from infra.settings.workloads import Limits, Requests, Resources, Volume
 from services.kit.conventions import OPS_PORT, OPS_PORT_NAME
 
@@ -30,6 +32,9 @@ DATA: Final = "data"
 
 GRACE_SECONDS: Final = 60
 """A store's time to write down what it has in memory."""
+
+_MIN_READY_SECONDS: Final = 10
+"""Between the replacement of two members."""
 
 _EXPORTER_RESOURCES: Final = Resources(
     requests=Requests(cpu="10m", memory="48Mi", ephemeral_storage="16Mi"),
@@ -48,6 +53,7 @@ class Endpoint:
         secret: Name of the Secret with what it takes to log in.
         password_key: The Secret's key that holds the password.
         cidrs: Networks of a store outside the cluster; none for one inside.
+        pods: Labels of its pods, where somebody else makes them.
     """
 
     host: str
@@ -56,6 +62,7 @@ class Endpoint:
     secret: str
     password_key: str = "password"  # noqa: S105 - a key's name
     cidrs: tuple[str, ...] = ()
+    pods: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +77,8 @@ class StatefulServiceArgs:
         port: That port.
         volume: Where its data is.
         config_hash: Changes with its configuration files.
+        members: How many replicas there are that know each other by name; None for one that is alone.
+        more_ports: Further ports of members, by name.
     """
 
     stack: Stack
@@ -79,6 +88,8 @@ class StatefulServiceArgs:
     port: int
     volume: Volume
     config_hash: str = ""
+    members: int | None = None
+    more_ports: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 def exporter(
@@ -100,13 +111,16 @@ def exporter(
 
 
 def build_stateful_set(name: str, args: StatefulServiceArgs) -> StatefulSetSpecArgs:
-    """One replica whose volume stays, whatever happens to the StatefulSet."""
+    """Replicas whose volumes stay, whatever happens to the StatefulSet. Members start without each other."""
+    alone = args.members is None
     pod = Pod(
         stack=args.stack,
         name=name,
         component=args.component,
         containers=args.containers,
         service_account=name,
+        spread=() if alone else [zones(args.stack, name)],
+        affinity=None if alone else apart(args.stack, name),
         config_hash=args.config_hash,
         grace_seconds=GRACE_SECONDS,
     )
@@ -119,9 +133,11 @@ def build_stateful_set(name: str, args: StatefulServiceArgs) -> StatefulSetSpecA
         ),
     )
     return StatefulSetSpecArgs(
-        replicas=1,
+        replicas=args.members or 1,
         revision_history_limit=10,
-        service_name=name,
+        service_name=name if alone else members(name),
+        pod_management_policy=None if alone else "Parallel",
+        min_ready_seconds=None if alone else _MIN_READY_SECONDS,
         selector=LabelSelectorArgs(match_labels=selector(args.stack, name)),
         update_strategy=StatefulSetUpdateStrategyArgs(type="RollingUpdate"),
         persistent_volume_claim_retention_policy=StatefulSetPersistentVolumeClaimRetentionPolicyArgs(
@@ -129,6 +145,22 @@ def build_stateful_set(name: str, args: StatefulServiceArgs) -> StatefulSetSpecA
         ),
         template=build_pod(pod),
         volume_claim_templates=[claim],
+    )
+
+
+def build_service(name: str, args: StatefulServiceArgs) -> v1.ServiceSpecArgs:
+    """One address for a store that is alone; for members a name each, whether they are ready or not."""
+    alone = args.members is None
+    ports = {args.port_name: args.port, **args.more_ports}
+    return v1.ServiceSpecArgs(
+        type="ClusterIP",
+        cluster_ip=None if alone else "None",
+        publish_not_ready_addresses=None if alone else True,
+        selector=selector(args.stack, name),
+        ports=[
+            v1.ServicePortArgs(name=port_name, port=port, target_port=port_name, protocol="TCP")
+            for port_name, port in ports.items()
+        ],
     )
 
 
@@ -142,9 +174,9 @@ class StatefulService(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         production = args.stack.production
 
-        def metadata(annotations: Mapping[str, str] | None = None) -> ObjectMetaArgs:
+        def metadata(object_name: str, annotations: Mapping[str, str] | None = None) -> ObjectMetaArgs:
             return ObjectMetaArgs(
-                name=name,
+                name=object_name,
                 namespace=args.stack.namespace,
                 labels=labels(args.stack, name, args.component),
                 annotations=annotations,
@@ -153,22 +185,14 @@ class StatefulService(pulumi.ComponentResource):
         Identity(name, IdentityArgs(stack=args.stack, component=args.component), opts=child)
         StatefulSet(
             name,
-            metadata=metadata({HELM_POLICY: "keep"}),
+            metadata=metadata(name, {HELM_POLICY: "keep"}),
             spec=build_stateful_set(name, args),
             opts=pulumi.ResourceOptions(parent=self, protect=production, retain_on_delete=production),
         )
-        v1.Service(
-            name,
-            metadata=metadata(),
-            spec=v1.ServiceSpecArgs(
-                type="ClusterIP",
-                selector=selector(args.stack, name),
-                ports=[
-                    v1.ServicePortArgs(
-                        name=args.port_name, port=args.port, target_port=args.port_name, protocol="TCP"
-                    )
-                ],
-            ),
-            opts=child,
-        )
-        self.register_outputs({"service": name})
+        service = name if args.members is None else members(name)
+        v1.Service(service, metadata=metadata(service), spec=build_service(name, args), opts=child)
+        if args.members is not None:
+            PodDisruptionBudget(
+                name, metadata=metadata(name), spec=build_disruption_budget(args.stack, name), opts=child
+            )
+        self.register_outputs({"service": service})

@@ -214,6 +214,9 @@ def identity(body: Mapping[str, Any]) -> tuple[str, str, str]:
 
 def holds_volumes(body: Mapping[str, Any]) -> bool:
     """Whether deleting an object for good loses data."""
-    return body["kind"] == "PersistentVolumeClaim" or bool(
-        body["kind"] == "StatefulSet" and body["spec"].get("volumeClaimTemplates")
+    return (
+        body["kind"] == "PersistentVolumeClaim"
+        or bool(body["kind"] == "StatefulSet" and body["spec"].get("volumeClaimTemplates"))
+        # The operator deletes its volumes with it.
+        or (body["kind"] == "Cluster" and body["apiVersion"].startswith("postgresql.cnpg.io/"))
     )

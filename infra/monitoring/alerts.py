@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
+from infra.monitoring.replication import conditions
 from infra.monitoring.resources import Rule, RuleGroup
 from infra.monitoring.series import Series, rose, share
 from infra.naming import Stack
@@ -47,10 +48,13 @@ def alert(
 class Alerts:
     """The alerts of one stack, besides those of its objectives."""
 
-    def __init__(self, stack: Stack, monitoring: Monitoring, services: Sequence[str]) -> None:
+    def __init__(
+        self, stack: Stack, monitoring: Monitoring, services: Sequence[str], members: Mapping[str, int]
+    ) -> None:
         self._stack = stack
         self._monitoring = monitoring
         self._services = services
+        self._members = members
         self._series = Series(stack)
 
     def groups(self) -> tuple[RuleGroup, ...]:
@@ -58,7 +62,7 @@ class Alerts:
         return (
             RuleGroup(name="services", rules=(*self._reachable(), *self._calls())),
             RuleGroup(name="resources", rules=self._resources()),
-            RuleGroup(name="state", rules=(*self._stores(), *self._trust())),
+            RuleGroup(name="state", rules=(*self._stores(), *self._replication(), *self._trust())),
         )
 
     def _reachable(self) -> tuple[Rule, ...]:
@@ -195,6 +199,12 @@ class Alerts:
                 "critical",
                 "Audit records could not be written: they are on standard error, or calls were refused.",
             ),
+        )
+
+    def _replication(self) -> tuple[Rule, ...]:
+        return tuple(
+            self._alert(name, expr, lasting, "warning", summary)
+            for name, expr, lasting, summary in conditions(self._series, self._members)
         )
 
     def _trust(self) -> tuple[Rule, ...]:

@@ -94,20 +94,29 @@ def _redis(own: Series) -> list[Panel]:
 
 
 def _postgres(own: Series) -> list[Panel]:
+    """A single server's exporter and CloudNativePG's have other names for the same."""
+    backends, sizes = own.of("cnpg_backends_total"), own.of("cnpg_pg_database_size_bytes")
+    most = own.of("cnpg_pg_settings_setting", name="max_connections")
+
+    def transactions(end: str) -> str:
+        name = f"pg_stat_database_xact_{end}"
+        rates = [f"rate({own.of(prefix + name)}[{WINDOW}])" for prefix in ("", "cnpg_")]
+        return f"sum({' or '.join(rates)})"
+
     return [
         graph(
             "Connections",
-            Query(f"sum by (state) ({own.of('pg_stat_activity_count')})", "{{state}}"),
-            Query(f"max({own.of('pg_settings_max_connections')})", "limit"),
+            Query(f"sum by (state) ({own.of('pg_stat_activity_count')} or {backends})", "{{state}}"),
+            Query(f"max({own.of('pg_settings_max_connections')} or {most})", "limit"),
         ),
         graph(
             "Transactions",
-            Query(f"sum(rate({own.of('pg_stat_database_xact_commit')}[{WINDOW}]))", "committed a second"),
-            Query(f"sum(rate({own.of('pg_stat_database_xact_rollback')}[{WINDOW}]))", "rolled back a second"),
+            Query(transactions("commit"), "committed a second"),
+            Query(transactions("rollback"), "rolled back a second"),
         ),
         graph(
             "Size of databases",
-            Query(f"sum by (datname) ({own.of('pg_database_size_bytes')})", "{{datname}}"),
+            Query(f"max by (datname) ({own.of('pg_database_size_bytes')} or {sizes})", "{{datname}}"),
             unit="bytes",
         ),
     ]

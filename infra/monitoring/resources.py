@@ -57,6 +57,30 @@ class ServiceMonitorSpec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PodEndpoint:
+    """What is scraped of each pod: as `Endpoint`, but for the port, which is the container's."""
+
+    port: str
+    path: str
+    interval: str
+    scrape_timeout: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PodMonitorSpec:
+    """Which pods are scraped that no Service selects, and how.
+
+    Attributes:
+        job_label: The pods' label whose value becomes the label `job`.
+    """
+
+    job_label: str
+    selector: LabelSelector
+    pod_metrics_endpoints: tuple[PodEndpoint, ...]
+    sample_limit: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
     """A recording rule (`record`) or an alerting one (`alert`).
 
@@ -108,6 +132,15 @@ class ServiceMonitor(CustomResource):
         super().__init__(
             name, API_VERSION, "ServiceMonitor", metadata=metadata, spec=to_data(spec), opts=opts
         )
+
+
+class PodMonitor(CustomResource):
+    """As `ServiceMonitor`, for pods that no Service selects."""
+
+    def __init__(
+        self, name: str, metadata: ObjectMetaArgs, spec: PodMonitorSpec, opts: pulumi.ResourceOptions
+    ) -> None:
+        super().__init__(name, API_VERSION, "PodMonitor", metadata=metadata, spec=to_data(spec), opts=opts)
 
 
 class PrometheusRule(CustomResource):

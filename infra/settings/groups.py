@@ -26,6 +26,7 @@ from infra.settings.fields import (
     Url,
     reject,
 )
+from infra.settings.replication import PostgresReplication, RedisReplication
 from infra.settings.workloads import Limits, Requests, Resources, SecretKey, Volume
 from infra.versions import BASE_IMAGE
 
@@ -122,6 +123,8 @@ class Store(Group):
     """Instead of the image that is built from Debian's packages, with the official image's entry point."""
     exporter_image: PinnedImage | None = None
     """Of the metrics exporter; needed where `image` is set."""
+    single: bool = False
+    """Whether production may do with one server, which is away for as long as its node is."""
 
     @model_validator(mode="after")
     def _whole(self) -> Store:
@@ -135,6 +138,26 @@ class Store(Group):
                 f"must equal limits.memory, which is {most}: no data store must be evicted first",
                 memory,
             )
+        return self
+
+
+class RedisStore(Store):
+    """Redis inside the cluster."""
+
+    replication: RedisReplication | None = None
+    """One server when left out."""
+
+
+class PostgresStore(Store):
+    """Postgres inside the cluster."""
+
+    replication: PostgresReplication | None = None
+    """One server when left out. `volume` and `resources` are those of each instance."""
+
+    @model_validator(mode="after")
+    def _one_image(self) -> PostgresStore:
+        if self.replication is not None and self.image is not None:
+            reject("image", "is of a single server; set replication.image instead", self.image)
         return self
 
 
@@ -166,8 +189,8 @@ class ExternalPostgres(ExternalStore):
     """PEM of the authorities that its certificate is checked against; the system's when left out."""
 
 
-AnyRedis = Annotated[Store | ExternalRedis, Field(discriminator="mode")]
-AnyPostgres = Annotated[Store | ExternalPostgres, Field(discriminator="mode")]
+AnyRedis = Annotated[RedisStore | ExternalRedis, Field(discriminator="mode")]
+AnyPostgres = Annotated[PostgresStore | ExternalPostgres, Field(discriminator="mode")]
 
 
 class Issuer(Group):

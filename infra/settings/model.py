@@ -21,8 +21,9 @@ from infra.settings.groups import (
     ExternalRedis,
     Images,
     Network,
+    PostgresStore,
     Quota,
-    Store,
+    RedisStore,
     Tracing,
     takes_local_images,
 )
@@ -40,8 +41,8 @@ class Settings(Group):
     images: Images = Images()
     gateway: Gateway = Gateway()
     servers: Mapping[Label, AnyServer] = {}
-    redis: AnyRedis = Store()
-    postgres: AnyPostgres = Store()
+    redis: AnyRedis = RedisStore()
+    postgres: AnyPostgres = PostgresStore()
     auth: Auth
     network: Network = Network()
     mesh: Mesh | None = None
@@ -150,6 +151,46 @@ class Settings(Group):
         for name, server in self.servers.items():
             for variable, secret in server.secret_env.items() if isinstance(server, CustomServer) else ():
                 external.check_has(f"servers.{name}.secret_env.{variable}", secret.name, secret.key)
+        return self
+
+    @model_validator(mode="after")
+    def _archive_has_a_bucket(self) -> Settings:
+        replication = None if isinstance(self.postgres, ExternalPostgres) else self.postgres.replication
+        if replication is None or replication.archive is None:
+            return self
+        if self.aws is None:
+            reject("postgres.replication.archive", "needs aws, which has the bucket")
+        days, most = replication.archive.retention_days, self.aws.backups.retention_days
+        if days >= most:
+            reject(
+                "postgres.replication.archive.retention_days",
+                f"must be less than aws.backups.retention_days, which is {most}: the bucket's rule "
+                "would delete what a restore needs",
+                days,
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _stores_survive_a_node(self) -> Settings:
+        for name, store in (("redis", self.redis), ("postgres", self.postgres)):
+            if isinstance(store, ExternalRedis | ExternalPostgres):
+                continue
+            if store.single and store.replication:
+                reject(f"{name}.single", "must be left out where replication is set", store.single)
+            if self.production and not store.replication and not store.single:
+                reject(
+                    f"{name}.replication",
+                    "must be set in production, {} for the defaults; or mode: external; or single: true, to "
+                    "accept that one server is away for as long as its node is",
+                )
+        if self.production and isinstance(self.postgres, PostgresStore) and self.postgres.replication:
+            instances = self.postgres.replication.instances
+            if instances < 3:  # noqa: PLR2004 - a primary, a standby that confirms, and one that may be away
+                reject(
+                    "postgres.replication.instances",
+                    "must be 3 or more in production: with two, writes wait while either is away",
+                    instances,
+                )
         return self
 
     @model_validator(mode="after")

@@ -25,6 +25,7 @@ from services.gateway.config_cache import Cache
 from services.gateway.config_content import Content
 from services.gateway.config_parts import MEBIBYTE, SERVICE_ACCOUNT, HttpUrl, Part, Seconds
 from services.gateway.config_pinning import Pinning
+from services.gateway.config_redis import Redis
 from services.gateway.config_requests import Requests
 from services.gateway.config_search import Search
 from services.gateway.config_subscriptions import Subscriptions
@@ -129,22 +130,6 @@ class Lists(Part):
 
     max_ttl_ms: Annotated[int, Field(ge=0)] = 5000
     """A list covers servers that come and go, so it is never called fresh for longer than this."""
-
-
-class Redis(Part):
-    """What replicas share. The gateway keeps serving while it is away."""
-
-    host: Annotated[str, Field(min_length=1)]
-    port: Port = 6379
-    password_file: Path | None = None
-    """Read anew for every connection."""
-    tls: bool = False
-    """Encrypted, and the certificate checked against the system's authorities."""
-    connections: Annotated[int, Field(ge=1, le=1000)] = 20
-    timeout_seconds: Seconds = 5
-    """For connecting."""
-    wait_seconds: Seconds = 0.1
-    """The longest that a request waits for Redis; if it is slower, it counts as away."""
 
 
 class Rate(Part):

@@ -13,6 +13,8 @@ from infra.cluster.netpol.verdicts import Policies, Ports
 Object = Mapping[str, Any]
 
 WORKLOADS: Final = ("Deployment", "StatefulSet", "DaemonSet", "Job")
+INSTANCE_PORTS: Final = {"postgresql": 5432, "status": 8000, "metrics": 9187}
+"""Of the pods that CloudNativePG makes."""
 
 
 @dataclass(frozen=True)
@@ -24,26 +26,45 @@ class Place:
         address: IPv4.
         ports: TCP ports that are tried; the others of the world are not known to exist.
         pod: What policies see; None outside the cluster's pods, where no policy restricts it.
+        several: Whether there are others like it, which it may connect to.
     """
 
     name: str
     address: str
     ports: Sequence[int] = ()
     pod: Pod | None = None
+    several: bool = False
 
 
 def declared_pods(objects: Iterable[Object]) -> list[Place]:
     """One pod of each workload, with addresses of their own; named after the workload."""
     places: list[Place] = []
     for item in objects:
-        if item["kind"] not in WORKLOADS:
+        found = _labels_and_ports(item)
+        if found is None:
             continue
-        template = item["spec"]["template"]
-        labels = template["metadata"]["labels"]
         name, namespace = item["metadata"]["name"], item["metadata"]["namespace"]
-        pod = Pod(namespace, name, labels, f"10.99.0.{len(places) + 2}", named_ports(template["spec"]))
-        places.append(Place(name, pod.address, sorted(number for _, number in pod.ports.values()), pod))
+        pod = Pod(namespace, name, found[0], f"10.99.0.{len(places) + 2}", found[1])
+        ports = sorted(number for _, number in pod.ports.values())
+        several = item["kind"] in {"StatefulSet", "Cluster"} and members(item) > 1
+        places.append(Place(name, pod.address, ports, pod, several))
     return places
+
+
+def members(item: Object) -> int:
+    """How many pods there are that know each other."""
+    return int(item["spec"].get("replicas") or item["spec"].get("instances") or 1)
+
+
+def _labels_and_ports(item: Object) -> tuple[dict[str, str], dict[str, tuple[str, int]]] | None:
+    """Of the pods that an object stands for, if it does."""
+    if item["kind"] == "Cluster":
+        ports = {name: ("TCP", number) for name, number in INSTANCE_PORTS.items()}
+        return {"cnpg.io/cluster": item["metadata"]["name"]}, ports
+    if item["kind"] in WORKLOADS:
+        template = item["spec"]["template"]
+        return template["metadata"]["labels"], named_ports(template["spec"])
+    return None
 
 
 def flows(
@@ -55,7 +76,7 @@ def flows(
         f"{sender.name}→{receiver.name}:{port}"
         for sender in places
         for receiver in places
-        if sender is not receiver and (sender.pod or receiver.pod)
+        if (sender is not receiver or sender.several) and (sender.pod or receiver.pod)
         for port in receiver.ports
         if _allows(known, sender, receiver, port, "Egress")
         and _allows(known, receiver, sender, port, "Ingress")

@@ -8,12 +8,12 @@ from typing import Any
 from infra.components import gateway
 from infra.components.gateway import GatewayArgs
 from infra.components.postgres import PostgresEndpoint
-from infra.components.store import Endpoint
+from infra.components.redis import RedisEndpoint
 from infra.naming import Stack
 from infra.settings import Settings
 from services.gateway.config import GatewayConfig
 
-REDIS = Endpoint(host="redis", port=6379, tls=False, secret="redis-auth")
+REDIS = RedisEndpoint(host="redis", port=6379, tls=False, secret="redis-auth")
 POSTGRES = PostgresEndpoint(host="postgres", port=5432, tls=False, secret="postgres-auth")
 
 

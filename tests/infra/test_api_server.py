@@ -26,13 +26,19 @@ from tests.infra.test_variants import SERVERS, evaluate
 pytestmark = pytest.mark.cluster
 
 CRDS = {
+    "github.com/cloudnative-pg/cloudnative-pg": [
+        f"config/crd/bases/postgresql.cnpg.io_{plural}.yaml" for plural in ("clusters", "scheduledbackups")
+    ],
+    "github.com/cloudnative-pg/plugin-barman-cloud": [
+        "config/crd/bases/barmancloud.cnpg.io_objectstores.yaml"
+    ],
     "github.com/external-secrets/external-secrets": [
         f"config/crds/bases/external-secrets.io_{plural}.yaml"
         for plural in ("externalsecrets", "secretstores")
     ],
     "github.com/prometheus-operator/prometheus-operator": [
         f"example/prometheus-operator-crd/monitoring.coreos.com_{plural}.yaml"
-        for plural in ("servicemonitors", "prometheusrules")
+        for plural in ("servicemonitors", "podmonitors", "prometheusrules")
     ],
     "istio.io/api": ["kubernetes/customresourcedefinitions.gen.yaml"],
     "sigs.k8s.io/gateway-api": [
@@ -44,6 +50,7 @@ CRDS = {
 """Go modules of tests/cluster/crds, and the files there."""
 ON = {"monitoring": {"runbooks": RUNBOOKS}}
 CUSTOM = {"ServiceMonitor", "PrometheusRule"}
+OF_POSTGRES = {"PodMonitor", "Cluster", "ScheduledBackup", "ObjectStore"}
 OF_SECRETS = {"ExternalSecret", "SecretStore"}
 OF_MESH = {"PeerAuthentication", "AuthorizationPolicy", "DestinationRule"}
 OF_MODE = {True: {"Gateway", "HTTPRoute"}, False: {"VirtualService"}}
@@ -85,7 +92,7 @@ def complaints(kubectl: Kubectl, objects: list[Manifest]) -> list[str]:
 def test_both_stacks_are_accepted_as_they_are(deployed: Graph, kubectl: Kubectl) -> None:
     objects = manifests(deployed)
     assert complaints(kubectl, objects) == []
-    wanted = CUSTOM | OF_SECRETS | OF_MESH | OF_MODE[True]
+    wanted = CUSTOM | OF_POSTGRES | OF_SECRETS | OF_MESH | OF_MODE[True]
     assert {item.kind for item in objects} >= wanted or deployed.stack == "dev"
 
 
@@ -176,6 +183,19 @@ def changed(spec: Any, path: str, value: Any) -> Any:
     return found
 
 
+def test_mistakes_in_what_the_operator_of_postgres_is_asked_for_are_found(kubectl: Kubectl) -> None:
+    """The schema of each kind is in force, the rules in its language included."""
+    found = {item.kind: item for item in manifests(record("prod")) if item.kind in OF_POSTGRES}
+    wrong: dict[str, dict[str, object]] = {
+        "Cluster": {"imageName": "a", "imageCatalogRef": {"name": "b", "kind": "ImageCatalog", "major": 17}},
+        "ScheduledBackup": {"method": "pigeon"},
+        "ObjectStore": {"configuration": {"destinationPath": "s3://a", "serverName": "b"}},
+    }
+    for kind, fields in wrong.items():
+        body = {**found[kind].body, "spec": {**found[kind].body["spec"], **fields}}
+        assert complaints(kubectl, [replace(found[kind], body=body)]), kind
+
+
 def test_a_cluster_without_the_operator_is_told_before_anything_changes(
     bare: ControlPlane, tmp_path: Path
 ) -> None:
@@ -194,6 +214,18 @@ def test_a_cluster_without_external_secrets_is_told_before_anything_changes(bare
     todo = against(bare.kubectl, "prod", objects, [], "mcp-prod")
     assert [reason.partition(";")[0] for reason in todo.refusals] == [
         f"the cluster has no kind {kind} of external-secrets.io/v1" for kind in sorted(OF_SECRETS)
+    ]
+
+
+def test_a_cluster_without_the_operator_of_postgres_is_told_as_well(
+    bare: ControlPlane, tmp_path: Path
+) -> None:
+    store = {"mode": "in-cluster", "replication": {}}
+    objects = manifests(evaluate(tmp_path, postgres=store))
+    bare.kubectl.apply([plain(item.body) for item in objects if item.kind == "Namespace"])
+    todo = against(bare.kubectl, "dev", objects, [], "mcp-dev")
+    assert [reason.partition(";")[0] for reason in todo.refusals] == [
+        "the cluster has no kind Cluster of postgresql.cnpg.io/v1"
     ]
 
 

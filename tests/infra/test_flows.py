@@ -10,9 +10,15 @@ from infra.engine.manifest import manifests
 from tests.infra.flows import Place, declared_pods, flows
 
 MONITORING = "monitoring"
+OPERATOR = "cnpg-system"
 PLACES = {
     "dev": {"api-server": ("10.250.0.1", 6443), "node-dns": ("10.250.0.1", 53)},
-    "prod": {"api-server": ("10.0.1.5", 443), "node-dns": ("10.0.1.6", 53)},
+    "prod": {
+        "api-server": ("10.0.1.5", 443),
+        "node-dns": ("10.0.1.6", 53),
+        "s3": ("10.1.0.9", 443),
+        "pod-identity": ("169.254.170.23", 80),
+    },
 }
 OUTSIDE = {"internet": ("203.0.113.9", 443), "metadata": ("169.254.169.254", 80)}
 EXPECTED = {
@@ -27,13 +33,28 @@ EXPECTED = {
     "prod": {
         "gateway→filesystem:8080",
         "gateway→redis:6379",
+        "gateway→redis:26379",
         "gateway→postgres:5432",
         "gateway→api-server:443",
+        "redis→redis:6379",
+        "redis→redis:26379",
+        "redis→dns:53",
+        "postgres→postgres:5432",
+        "postgres→postgres:8000",
+        "postgres→api-server:443",
+        "postgres→s3:443",
+        "postgres→pod-identity:80",
+        "postgres→dns:53",
+        "operator→postgres:5432",
+        "operator→postgres:8000",
     },
 }
 OF_CLIENTS = {"gateway:8080"}
 """Whoever is let out may call the gateway: its clients are everywhere."""
-OF_MONITORING = {"gateway:9090", "filesystem:9090", "redis:9090", "postgres:9090"}
+OF_MONITORING = {
+    "dev": {"gateway:9090", "filesystem:9090", "redis:9090", "postgres:9090"},
+    "prod": {"gateway:9090", "filesystem:9090", "redis:9090", "postgres:9187"},
+}
 OF_PODS = {"gateway→dns:53", "filesystem→dns:53"}
 """The cluster's own DNS, where it is a pod."""
 
@@ -43,6 +64,8 @@ def surroundings(stack: str) -> list[Place]:
     pods = [
         Pod(MONITORING, "prometheus", {}, "10.98.0.2"),
         Pod("elsewhere", "stranger", {"app.kubernetes.io/name": "gateway"}, "10.98.0.3"),
+        Pod(OPERATOR, "operator", {"app.kubernetes.io/name": "cloudnative-pg"}, "10.98.0.5"),
+        Pod(OPERATOR, "neighbour", {"app.kubernetes.io/name": "other"}, "10.98.0.6"),
     ]
     dns = Pod("kube-system", "dns", {"k8s-app": "kube-dns"}, "10.98.0.4")
     return [
@@ -57,7 +80,7 @@ def test_exactly_the_flows_of_the_architecture_are_open(graph: Graph) -> None:
     policies = [item for item in objects if item["kind"] == "NetworkPolicy"]
     namespaces = {
         name: {"kubernetes.io/metadata.name": name}
-        for name in (MONITORING, "elsewhere", "kube-system", f"mcp-{graph.stack}")
+        for name in (MONITORING, OPERATOR, "elsewhere", "kube-system", f"mcp-{graph.stack}")
     }
     own = declared_pods(objects)
     around = surroundings(graph.stack)
@@ -68,7 +91,7 @@ def test_exactly_the_flows_of_the_architecture_are_open(graph: Graph) -> None:
     assert {flow for flow in found if names & ends(flow)} == {
         *EXPECTED[graph.stack],
         *OF_PODS,
-        *(f"prometheus→{it}" for it in OF_MONITORING),
+        *(f"prometheus→{it}" for it in OF_MONITORING[graph.stack]),
         *(f"{client}→{it}" for client in clients for it in OF_CLIENTS),
     }
 

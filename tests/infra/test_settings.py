@@ -63,6 +63,8 @@ PRODUCTION = {
     "auth": {"audience": "https://x/mcp", "issuers": [ISSUER]},
     "cluster": {"context": "prod"},
     "images": {"registry": "registry.example/mcp", "push": True},
+    "redis": {"mode": "in-cluster", "replication": {}},
+    "postgres": {"mode": "in-cluster", "replication": {}},
 }
 
 
@@ -81,6 +83,40 @@ def test_what_is_fit_for_development_only_is_refused_in_production(
     assert configure(**PRODUCTION).production
     (line,) = problems(configure, **{**PRODUCTION, **groups})
     assert line.startswith(f"stack dev: {expected}")
+
+
+@pytest.mark.parametrize("store", ["redis", "postgres"])
+def test_production_has_replicated_stores_or_says_that_one_server_will_do(
+    configure: Configure, store: str
+) -> None:
+    alone = {"mode": "in-cluster"}
+    (line,) = problems(configure, **{**PRODUCTION, store: alone})
+    assert line.startswith(f"stack dev: {store}.replication: must be set in production")
+    assert configure(**{**PRODUCTION, store: {**alone, "single": True}}).production
+    (line,) = problems(configure, **{**PRODUCTION, store: {**PRODUCTION[store], "single": True}})
+    assert line.startswith(f"stack dev: {store}.single = true: must be left out")
+
+
+def test_two_instances_of_postgres_are_too_few_for_production(configure: Configure) -> None:
+    two = {"mode": "in-cluster", "replication": {"instances": 2}}
+    assert configure(postgres=two)
+    (line,) = problems(configure, **{**PRODUCTION, "postgres": two})
+    assert line.startswith("stack dev: postgres.replication.instances = 2: must be 3 or more")
+
+
+def test_an_archive_needs_a_bucket_that_keeps_for_longer(configure: Configure) -> None:
+    def archived(**archive: Any) -> dict[str, Any]:
+        kept = {"cidrs": ["10.1.0.0/24"], **archive}
+        return {"mode": "in-cluster", "replication": {"archive": kept}}
+
+    (line,) = problems(configure, **{**PRODUCTION, "postgres": archived()})
+    assert line.startswith("stack dev: postgres.replication.archive: needs aws")
+    registry = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/mcp"
+    account = {"region": "eu-central-1", "account": "123456789012", "cluster": "prod"}
+    on_aws = {**PRODUCTION, "images": {"registry": registry, "push": True}, "aws": account}
+    assert configure(**{**on_aws, "postgres": archived(retention_days=34)})
+    (line,) = problems(configure, **{**on_aws, "postgres": archived(retention_days=35)})
+    assert line.startswith("stack dev: postgres.replication.archive.retention_days = 35: must be less than")
 
 
 def test_every_problem_is_reported_at_once(configure: Configure) -> None:

@@ -133,7 +133,7 @@ def test_every_resource_is_part_of_a_component_and_uses_the_one_provider(graph: 
 
 
 def test_components_do_not_hand_their_aliases_or_protection_down(graph: Graph) -> None:
-    kept = {"Namespace", "StatefulSet", "PersistentVolumeClaim"}
+    kept = {"Namespace", "StatefulSet", "PersistentVolumeClaim", "Cluster"}
     for resource in graph.kubernetes_objects():
         expected = graph.stack == "prod" and kind(resource) in kept
         assert bool(resource.options.get("protect")) == expected, resource.urn
@@ -144,18 +144,28 @@ def test_selectors_pick_exactly_the_pods_of_their_own_service(graph: Graph) -> N
     pods = {name.split("/")[1]: item["metadata"]["labels"] for name, item in templates(graph).items()}
     found = objects(graph, "Deployment", "StatefulSet", "PodDisruptionBudget", "Service")
     for name, item in found.items():
-        selector = item["spec"]["selector"]
+        selector, wanted = item["spec"]["selector"], name.split("/")[1]
         if name.startswith("Service/"):
-            selector = {"matchLabels": selector}
-        assert [own for own, labels in pods.items() if picks(selector, labels)] == [name.split("/")[1]], name
+            selector, wanted = {"matchLabels": selector}, served_by(graph, wanted)
+        assert [own for own, labels in pods.items() if picks(selector, labels)] == [wanted], name
+
+
+def served_by(graph: Graph, service: str) -> str:
+    """The workload behind a Service: of the same name, or the one whose members have their names by it."""
+    governed = {
+        item["spec"]["serviceName"]: name.split("/")[1]
+        for name, item in objects(graph, "StatefulSet").items()
+    }
+    return governed.get(service, service)
 
 
 def test_service_ports_are_ports_of_the_pods(graph: Graph) -> None:
     ports = {name: {port["name"] for port in it.get("ports", ())} for name, it in containers(graph)}
     for name, service in objects(graph, "Service").items():
-        own = name.split("/")[1]
-        target = service["spec"]["ports"][0]["targetPort"]
-        assert any(target in found for pod, found in ports.items() if pod.split("/")[1] == own), name
+        own = served_by(graph, name.split("/")[1])
+        for port in service["spec"]["ports"]:
+            target = port["targetPort"]
+            assert any(target in found for pod, found in ports.items() if pod.split("/")[1] == own), name
 
 
 def test_replicas_belong_to_the_deployment_or_to_its_autoscaler(graph: Graph) -> None:
@@ -225,13 +235,15 @@ def test_every_file_that_a_pod_mounts_is_in_a_config_map_or_secret(deployed: Gra
         for item in objects(deployed, "ExternalSecret").values()
     }
     kinds = {"configMap": "ConfigMap", "secret": "Secret"}
+    # Every namespace has the first; the operator of Postgres makes the second.
+    others = {"kube-root-ca.crt", *(["postgres-ca"] if objects(deployed, "Cluster") else [])}
     sources = [
         (f"{kinds[word]}/{reference['name']}", {item["key"] for item in reference["items"]})
         for template in templates(deployed).values()
         for volume in template["spec"]["volumes"]
         for source in volume.get("projected", {}).get("sources", [])
         for word, reference in source.items()
-        if word in kinds and reference["name"] != "kube-root-ca.crt"  # every namespace has that one
+        if word in kinds and reference["name"] not in others
     ]
     assert sources
     assert [name for name, keys in sources if not keys <= files.get(name, set())] == []

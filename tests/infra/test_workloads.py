@@ -19,7 +19,7 @@ from infra.components.mcp_server import McpServerArgs
 from infra.components.namespace import pod_security_labels
 from infra.components.pods import GRACE_SECONDS, PRE_STOP_SECONDS
 from infra.components.postgres import PostgresEndpoint
-from infra.components.store import Endpoint
+from infra.components.redis import RedisEndpoint
 from infra.components.workload import WorkloadArgs, build_deployment, build_disruption_budget, build_service
 from infra.engine.graph import Graph
 from infra.errors import PlatformError
@@ -216,7 +216,7 @@ def test_the_gateway_has_redis_and_the_limits_of_the_stack(
 ) -> None:
     limits = {"principal": {"per_second": 5, "burst": 10}, "without_redis": "closed"}
     settings = configure(gateway={"limits": limits})
-    redis = Endpoint(host="cache.example", port=6380, tls=True, secret="cache", password_key="key")
+    redis = RedisEndpoint(host="cache.example", port=6380, tls=True, secret="cache", password_key="key")
     args = gateway_args(stack, settings, redis=redis)
     contents = gateway.build_files(args)
     config = GatewayConfig(**yaml.safe_load(contents["config.yaml"]))
@@ -517,3 +517,32 @@ def test_every_key_of_callers_state_is_generated(deployed: Graph) -> None:
     assert made[0].inputs["length"] >= 43, "letters and digits of 256 bits"
     (secret,) = (item for item in deployed.kubernetes_objects() if item.name == "gateway-state-keys")
     assert secret.inputs["stringData"].value == {"first": "hunter2"}  # pyright: ignore[reportAttributeAccessIssue] - it is a Secret
+
+
+def test_the_gateway_asks_the_sentinels_for_redis_and_trusts_the_operators_authority(
+    plain: Plain, configure: Configure, stack: Stack
+) -> None:
+    redis = RedisEndpoint(
+        host="redis", port=6379, tls=False, secret="redis-auth", sentinels=("redis-0.x", "redis-1.x")
+    )
+    postgres = PostgresEndpoint(
+        host="postgres-rw", port=5432, tls=True, secret="postgres-auth", ca_secret="postgres-ca"
+    )
+    args = gateway_args(stack, configure(), redis=redis, postgres=postgres)
+    config = GatewayConfig(**gateway.build_config(args))
+    assert config.redis is not None
+    assert config.redis.host is None
+    assert [(it.host, it.port) for it in config.redis.sentinels] == [
+        ("redis-0.x", 26379),
+        ("redis-1.x", 26379),
+    ]
+    assert config.postgres is not None
+    assert (config.postgres.host, config.postgres.tls) == ("postgres-rw", True)
+    pod = gateway_pod(plain, args)
+    (volume,) = (item for item in pod["volumes"] if item["name"] == "database-authority")
+    # The Secret has the authority's key, too.
+    (source,) = volume["projected"]["sources"]
+    assert source["secret"] == {"name": "postgres-ca", "items": [{"key": "ca.crt", "path": "ca.crt"}]}
+    for container in (*pod["initContainers"], *pod["containers"]):
+        paths = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        assert f"{paths['database-authority']}/ca.crt" == str(config.postgres.ca_file)

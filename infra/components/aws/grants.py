@@ -40,6 +40,26 @@ def read_backups(stack: Stack, aws: Aws) -> list[Statement]:
     ]
 
 
+def archive_database(stack: Stack, aws: Aws, folder: str) -> list[Statement]:
+    """Keep a database's archive in a folder. What is deleted there stays as a version while it is locked."""
+    bucket = naming.bucket(stack, aws)
+    return [
+        Statement(
+            sid="KeepArchive",
+            actions=[
+                "s3:PutObject",
+                "s3:GetObject",
+                "s3:DeleteObject",
+                "s3:AbortMultipartUpload",
+                "s3:ListMultipartUploadParts",
+            ],
+            resources=[f"{naming.bucket_arn(bucket)}/{folder}/*"],
+        ),
+        _list(bucket),
+        _key(aws, bucket, ["kms:GenerateDataKey", "kms:Decrypt"]),
+    ]
+
+
 def read_secrets(aws: Aws, source: SecretSource) -> list[Statement]:
     """What External Secrets copies into the cluster: the stack's entries, and no others."""
     named = [f"{entry}-??????" for entry in sorted(set(source.entries.values()))]

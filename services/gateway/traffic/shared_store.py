@@ -6,7 +6,7 @@ One task looks after it. While it is away (or too slow, or full), `problem` says
 import asyncio
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Gauge
 from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from services.gateway.config import Redis as RedisSettings
 from services.kit.logs import get_logger
+from services.kit.redis_primary import Primary, PrimaryConnection
 
 KEY_PREFIX: Final = "mcp-gateway:"
 PROBE_SECONDS: Final = 1.0
@@ -48,16 +49,31 @@ class PasswordFile(CredentialProvider):
         return self.get_credentials()
 
 
+def _primary(settings: RedisSettings, credentials: CredentialProvider | None) -> Primary | None:
+    if not settings.sentinels:
+        return None
+    addresses = [(sentinel.host, sentinel.port) for sentinel in settings.sentinels]
+    return Primary(settings.primary, addresses, credentials, settings.sentinel_seconds)
+
+
+def _servers(settings: RedisSettings, primary: Primary | None) -> dict[str, Any]:
+    """What a pool's connections are to."""
+    if primary is not None:
+        return {"connection_class": PrimaryConnection, "primary": primary}
+    connection = SSLConnection if settings.tls else Connection
+    return {"connection_class": connection, "host": settings.host, "port": settings.port}
+
+
 class SharedStore:
     """The connections to Redis, and whether it can be used now."""
 
     def __init__(self, settings: RedisSettings, registry: CollectorRegistry) -> None:
         self._settings = settings
+        credentials = PasswordFile(settings.password_file) if settings.password_file else None
+        self._primary = _primary(settings, credentials)
         pool = BlockingConnectionPool(
-            host=settings.host,
-            port=settings.port,
-            connection_class=SSLConnection if settings.tls else Connection,
-            credential_provider=PasswordFile(settings.password_file) if settings.password_file else None,
+            **_servers(settings, self._primary),
+            credential_provider=credentials,
             max_connections=settings.connections,
             timeout=settings.timeout_seconds,
             socket_timeout=settings.timeout_seconds,
@@ -99,6 +115,8 @@ class SharedStore:
     async def close(self) -> None:
         """Close all connections."""
         await self.client.aclose(close_connection_pool=True)
+        if self._primary is not None:
+            await self._primary.close()
 
     async def probe(self) -> None:
         """Find out whether Redis can be used now.
@@ -113,6 +131,9 @@ class SharedStore:
                 await self._write()
         except _FAILURES as error:
             self._lost(error)
+            if self._primary is not None:
+                # It may be one that was replaced and doesn't know it; the next connection asks anew.
+                await self.client.connection_pool.disconnect(inuse_connections=False)
             return
         if self.problem:
             get_logger().info("redis is there")

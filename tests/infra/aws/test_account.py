@@ -147,6 +147,21 @@ def test_the_restore_role_reads_and_can_not_write(guarded: Server) -> None:
     assert not permitted(s3.delete_object, Bucket=BUCKET, Key="first")
 
 
+def test_the_databases_role_keeps_its_own_folder_and_can_not_unlock_it(guarded: Server) -> None:
+    s3 = as_role(guarded, "postgres", "s3")
+    own = {"Bucket": BUCKET, "Key": "postgres/wals/1"}
+    assert permitted(s3.put_object, **own, Body=b"1")
+    assert permitted(s3.get_object, **own)
+    assert permitted(s3.delete_object, **own)
+    assert permitted(s3.list_objects_v2, Bucket=BUCKET)
+    assert not permitted(s3.get_object, Bucket=BUCKET, Key="first")
+    assert not permitted(s3.put_object, Bucket=BUCKET, Key="postgres-of-others", Body=b"1")
+    assert not permitted(s3.delete_object, **own, VersionId="1")
+    assert not permitted(
+        s3.put_bucket_versioning, Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"}
+    )
+
+
 def test_external_secrets_reads_entries_and_buckets_not_at_all(guarded: Server) -> None:
     assert not permitted(as_role(guarded, "external-secrets", "s3").get_object, Bucket=BUCKET, Key="first")
     secrets = as_role(guarded, "external-secrets", "secretsmanager")

@@ -234,6 +234,8 @@ RESOURCES = (
     ),
 )
 REDIS, POSTGRES = f"mcp_gateway_redis_up{{{GATEWAY}}}", f"mcp_postgres_up{{{GATEWAY}}}"
+UNSENT = 'cnpg_collector_pg_wal_archive_status{job="postgres",pod="postgres-1",value="ready"}'
+COPIED = 'barman_cloud_cloudnative_pg_io_last_available_backup_timestamp{job="postgres",pod="postgres-1"}'
 LOST, REFUSED = f"mcp_audit_records_lost_total{{{GATEWAY}}}", f"mcp_audit_calls_refused_total{{{GATEWAY}}}"
 RELOADS = f"mcp_gateway_policy_reloads_total{{{GATEWAY},outcome="
 KEYS = f'mcp_gateway_key_fetch_errors_total{{{GATEWAY},issuer="https://login.test"}}'
@@ -254,6 +256,80 @@ STATE = (
         "A gateway gets no answer from Postgres: no tasks, and audit records wait.",
     ),
     quiet("McpPostgresUnavailable", "a stack that doesn't use Postgres", "9m", {REDIS: "1x15"}),
+    fires(
+        "McpRedisReplicaMissing",
+        "one of two",
+        "10m",
+        {
+            f'redis_connected_slaves{{job="redis",pod="redis-{number}"}}': f"{1 - number}x15"
+            for number in (0, 1)
+        },
+        "1 of 2 replicas follow Redis' primary; without any it takes no writes.",
+    ),
+    quiet(
+        "McpRedisReplicaMissing",
+        "both follow the one that is the primary now",
+        "10m",
+        {
+            'redis_connected_slaves{job="redis",pod="redis-0"}': "2 2 0x15",
+            'redis_connected_slaves{job="redis",pod="redis-1"}': "0 0 2x15",
+        },
+    ),
+    fires(
+        "McpRedisFailedOver",
+        "another pod is the primary",
+        "8m",
+        {
+            'redis_instance_info{job="redis",pod="redis-0",role="master"}': "1 1 1 1 _x15",
+            'redis_instance_info{job="redis",pod="redis-1",role="master"}': "_ _ _ _ 1x15",
+        },
+        "Another server became Redis' primary: the one before was stopped, or silent for too long.",
+    ),
+    quiet(
+        "McpRedisFailedOver",
+        "always the same",
+        "8m",
+        {
+            'redis_instance_info{job="redis",pod="redis-0",role="master"}': "1x15",
+            'redis_instance_info{job="redis",pod="redis-1",role="slave"}': "1x15",
+        },
+    ),
+    fires(
+        "McpPostgresStandbyMissing",
+        "one of two",
+        "10m",
+        {
+            'cnpg_pg_replication_streaming_replicas{job="postgres",pod="postgres-1"}': "2 2 1x15",
+            'cnpg_pg_replication_streaming_replicas{job="postgres",pod="postgres-2"}': "0x15",
+        },
+        "1 of 2 standbys follow Postgres' primary; without any, writes wait.",
+    ),
+    quiet(
+        "McpPostgresStandbyMissing",
+        "both follow",
+        "10m",
+        {'cnpg_pg_replication_streaming_replicas{job="postgres",pod="postgres-1"}': "2x15"},
+    ),
+    fires(
+        "McpPostgresArchiveBehind",
+        "segments wait",
+        "25m",
+        {UNSENT: "0 0 11x30"},
+        "Postgres' log or its nightly copy doesn't reach the archive: what is new can't be restored.",
+    ),
+    fires(
+        "McpPostgresArchiveBehind",
+        "the last copy is old",
+        "38h",
+        {UNSENT: "0x3000", COPIED: "1x3000"},
+        "Postgres' log or its nightly copy doesn't reach the archive: what is new can't be restored.",
+    ),
+    quiet(
+        "McpPostgresArchiveBehind",
+        "some wait, and there is no copy yet",
+        "25m",
+        {UNSENT: "10x30", COPIED: "0x30"},
+    ),
     fires(
         "McpAuditRecordsLost",
         "calls were refused",

@@ -20,6 +20,7 @@ ARGS = MonitoringArgs(
     stack=STACK,
     settings=Monitoring(runbooks=RUNBOOKS),
     services={"gateway": "gateway", "files": "server", "redis": "cache", "postgres": "database"},
+    members={"redis": 3, "postgres": 3},
 )
 
 

@@ -25,6 +25,16 @@ OTHERS: dict[str, frozenset[str]] = {
     # https://github.com/kubernetes/kube-state-metrics/blob/v2.17.0/docs/metrics/workload/pod-metrics.md
     "kube_pod_container_resource_limits": CONTAINER | {"resource", "unit", "node", "uid"},
     "kube_pod_container_status_restarts_total": CONTAINER | {"uid"},
+    # CloudNativePG: https://cloudnative-pg.io/docs/1.30/monitoring and config/manager/default-monitoring.yaml
+    "cnpg_backends_total": TARGET_LABELS | {"datname", "usename", "application_name", "state"},
+    "cnpg_collector_pg_wal_archive_status": TARGET_LABELS | {"value"},
+    "cnpg_pg_database_size_bytes": TARGET_LABELS | {"datname"},
+    "cnpg_pg_replication_streaming_replicas": TARGET_LABELS,
+    "cnpg_pg_settings_setting": TARGET_LABELS | {"name"},
+    "cnpg_pg_stat_database_xact_commit": TARGET_LABELS | {"datname"},
+    "cnpg_pg_stat_database_xact_rollback": TARGET_LABELS | {"datname"},
+    # https://cloudnative-pg.io/plugin-barman-cloud/docs/observability
+    "barman_cloud_cloudnative_pg_io_last_available_backup_timestamp": TARGET_LABELS,
 }
 EXPORTERS: dict[str, frozenset[str]] = {
     # Debian's prometheus-redis-exporter and prometheus-postgres-exporter, which our images have; real
@@ -32,6 +42,8 @@ EXPORTERS: dict[str, frozenset[str]] = {
     "redis_memory_used_bytes": TARGET_LABELS,
     "redis_memory_max_bytes": TARGET_LABELS,
     "redis_connected_clients": TARGET_LABELS,
+    "redis_connected_slaves": TARGET_LABELS,
+    "redis_instance_info": TARGET_LABELS | {"role"},
     "redis_commands_processed_total": TARGET_LABELS,
     "pg_stat_activity_count": TARGET_LABELS | {"state", "datname"},
     "pg_settings_max_connections": TARGET_LABELS,

@@ -17,7 +17,7 @@ from tests.infra.monitoring.example import RUNBOOKS
 from tests.infra.test_variants import EXTERNAL, REPOSITORY, SERVERS, evaluate
 
 ON = {"monitoring": {"runbooks": RUNBOOKS}}
-KINDS = {"ServiceMonitor", "PrometheusRule"}
+KINDS = {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
 
 Object = dict[str, Any]
 
@@ -35,7 +35,8 @@ def test_every_service_is_scraped_once_at_the_port_that_its_pods_have() -> None:
     graph = record("prod")
     monitors, services = bodies(graph, "ServiceMonitor"), bodies(graph, "Service")
     workloads = bodies(graph, "Deployment", "StatefulSet")
-    assert monitors.keys() == services.keys() == workloads.keys()
+    assert monitors.keys() == workloads.keys()
+    assert len(services) == len(monitors)
     for name, monitor in monitors.items():
         (endpoint,) = monitor["spec"]["endpoints"]
         picked = [
@@ -43,13 +44,25 @@ def test_every_service_is_scraped_once_at_the_port_that_its_pods_have() -> None:
             for it, service in services.items()
             if has(service["metadata"]["labels"], monitor["spec"]["selector"]["matchLabels"])
         ]
-        assert picked == [name]
-        assert services[name]["metadata"]["labels"][monitor["spec"]["jobLabel"]] == name
+        (service,) = picked
+        assert services[service]["metadata"]["labels"][monitor["spec"]["jobLabel"]] == name
         containers = workloads[name]["spec"]["template"]["spec"]["containers"]
         ports = {port["name"]: port["containerPort"] for it in containers for port in it.get("ports", ())}
         assert ports[endpoint["targetPort"]] == OPS_PORT
         assert (endpoint["targetPort"], endpoint["path"]) == (OPS_PORT_NAME, METRICS_PATH)
         assert (endpoint["interval"], endpoint["scrapeTimeout"]) == ("15s", "10s")
+
+
+def test_the_instances_of_postgres_are_scraped_where_their_operator_has_their_metrics() -> None:
+    graph = record("prod")
+    (monitor,) = bodies(graph, "PodMonitor").values()
+    (cluster,) = bodies(graph, "Cluster")
+    assert monitor["spec"]["selector"]["matchLabels"] == {"cnpg.io/cluster": cluster}
+    assert monitor["spec"]["jobLabel"] == "cnpg.io/cluster"
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert (endpoint["port"], endpoint["path"], endpoint["interval"]) == ("metrics", METRICS_PATH, "15s")
+    rules = str(bodies(graph, "PrometheusRule")["alerts"])
+    assert 'job=\\"postgres\\"' in rules or 'job="postgres"' in rules
 
 
 def test_the_operator_finds_monitors_and_rules_by_the_labels_of_the_settings() -> None:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import httpx2
+import redis
 
 if TYPE_CHECKING:
-    from conftest import Gateway, RedisServer, Tokens
+    from conftest import Gateway, Tokens
 
 VERSION = "io.modelcontextprotocol/protocolVersion"
 CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
@@ -42,6 +43,12 @@ class Start(Protocol):
     def __call__(self, *rules: dict[str, Any], cache: dict[str, Any] | None = None, **config: Any) -> Gateway:
         """With these rules for tools, other settings of the cache, and of the rest."""
         ...
+
+
+class HasClient(Protocol):
+    """A Redis server."""
+
+    def client(self) -> redis.Redis: ...
 
 
 def call(gateway: Gateway, tool: str = "count", arguments: Any = None, **options: Any) -> Any:
@@ -87,7 +94,7 @@ def joined(gateway: Gateway) -> float:
     return gateway.metric('mcp_cache_joined_total{cache="tools",server="counting"}')
 
 
-def wait_until_shared(gateway: Gateway, server: RedisServer, **options: Any) -> None:
+def wait_until_shared(gateway: Gateway, server: HasClient, **options: Any) -> None:
     """Until what this gateway keeps is in Redis, too."""
     numbers = itertools.count()
 
@@ -99,7 +106,7 @@ def wait_until_shared(gateway: Gateway, server: RedisServer, **options: Any) -> 
     gateway.wait_for(shared, "anything in Redis")
 
 
-def kept_in(server: RedisServer) -> dict[bytes, bytes]:
+def kept_in(server: HasClient) -> dict[bytes, bytes]:
     """Key and value of each answer in Redis."""
     with server.client() as client:
         keys = cast("list[bytes]", client.keys("mcp-gateway:cache:" + "?" * 64))
