@@ -11,6 +11,7 @@ import pulumi_kubernetes as kubernetes
 from infra import naming
 from infra.assembly_aws import AwsSide, assemble_aws
 from infra.assembly_docker import assemble_docker
+from infra.assembly_edge import assemble_edge
 from infra.assembly_images import PushedTo, custom_image, is_built, own_image, service_image, store_images
 from infra.assembly_mesh import assemble_mesh
 from infra.assembly_secrets import assemble_secrets, secret_source
@@ -93,7 +94,6 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
     flows = platform_flows(
         PlatformFlowsArgs(
             settings=settings.network,
-            client_cidrs=settings.gateway.client_cidrs,
             issuer_cidrs=sorted({cidr for issuer in settings.auth.issuers for cidr in issuer.cidrs}),
             server_egress={
                 name: server.egress_cidrs
@@ -106,6 +106,7 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
         )
     )
     flows += store_flows(settings, redis.endpoint, postgres.endpoint)
+    flows += assemble_edge(stack, settings, inside)
     flows += assemble_mesh(stack, settings, _services(settings), flows, inside)
     Network("network", NetworkArgs(stack=stack, flows=flows), inside)
     _monitoring(stack, settings, inside)

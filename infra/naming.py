@@ -23,6 +23,9 @@ GATEWAY_DATABASE: Final = "gateway-database"
 TOKEN_ISSUER: Final = "token-issuer"  # noqa: S105 - an object's name, not a token
 ISSUER_KEYS: Final = "gateway-issuer-keys"
 STATE_KEYS: Final = "gateway-state-keys"
+EDGE: Final = "edge"
+EDGE_CERTIFICATE: Final = "edge-tls"
+EDGE_REDIRECT: Final = "edge-redirect"
 SECRET_STORE: Final = "secrets-manager"  # noqa: S105 - an object's name
 ALERTS: Final = "alerts"
 OBJECTIVES: Final = "objectives"
@@ -47,7 +50,7 @@ RESERVED: Final = frozenset(
             RESTORE,
             EXTERNAL_SECRETS,
         ),
-        *(TOKEN_ISSUER, ISSUER_KEYS, STATE_KEYS, PROJECT, PEERS),
+        *(EDGE, TOKEN_ISSUER, ISSUER_KEYS, STATE_KEYS, PROJECT, PEERS),
         *(DEFAULT_DENY, EVERY_POD, SERVERS, SERVICES, WAYPOINT),
         # Of replicated stores; the last three are CloudNativePG's Services.
         *(f"{REDIS}-members", f"{POSTGRES}-rw", f"{POSTGRES}-ro", f"{POSTGRES}-r"),

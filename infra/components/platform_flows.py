@@ -1,4 +1,4 @@
-"""The connections that every stack has: clients, gateway, servers, stores, names, metrics, traces."""
+"""The connections that every stack has: gateway, servers, stores, names, metrics, traces."""
 
 from __future__ import annotations
 
@@ -34,7 +34,6 @@ class PlatformFlowsArgs:
 
     Attributes:
         settings: The cluster's addresses around the stack.
-        client_cidrs: Networks that MCP clients come from.
         issuer_cidrs: Networks that token issuers publish their keys from.
         server_egress: Networks that a server's tools call, by the server's name.
         redis: Where Redis is.
@@ -43,7 +42,6 @@ class PlatformFlowsArgs:
     """
 
     settings: Network
-    client_cidrs: Sequence[str]
     issuer_cidrs: Sequence[str]
     server_egress: Mapping[str, Sequence[str]]
     redis: Endpoint
@@ -57,7 +55,6 @@ def platform_flows(args: PlatformFlowsArgs) -> list[Flow]:
     prometheus = Namespace(name=settings.monitoring_namespace)
     api_server = Networks(cidrs=settings.api_server_cidrs)
     return [
-        Flow(source=Networks(cidrs=tuple(args.client_cidrs)), target=gateway, port=MCP_PORT),
         Flow(source=gateway, target=ALL_SERVERS, port=MCP_PORT),
         Flow(source=gateway, target=api_server, port=settings.api_server_port),
         Flow(source=gateway, target=store(REDIS, args.redis), port=args.redis.port),

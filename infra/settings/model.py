@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import model_validator
 
 from infra.naming import RESERVED
 from infra.settings.aws import Aws
 from infra.settings.docker import check_docker
+from infra.settings.edge import Edge
 from infra.settings.external_secrets import ExternalSecrets
 from infra.settings.fields import Group, Label, reject
 from infra.settings.groups import (
@@ -31,6 +34,8 @@ from infra.settings.mesh import Mesh
 from infra.settings.monitoring import Monitoring
 from infra.settings.servers import AnyServer, CustomServer
 from infra.settings.workloads import Gateway
+
+HOST_NAME: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+"
 
 
 class Settings(Group):
@@ -54,6 +59,8 @@ class Settings(Group):
     quota: Quota = Quota()
     aws: Aws | None = None
     """The account around an EKS cluster; other clusters have none."""
+    edge: Edge | None = None
+    """A front door with TLS, by the Gateway API; `gateway.expose` says how it is reached when left out."""
     external_secrets: ExternalSecrets | None = None
     """The program makes the secrets when left out; they are then in Pulumi's state, encrypted."""
 
@@ -128,6 +135,39 @@ class Settings(Group):
                 "images.registry",
                 f"must begin with {own} where aws.repositories makes the repositories",
                 self.images.registry,
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_front_door(self) -> Settings:
+        if self.edge is None:
+            return self
+        gateway = self.gateway
+        if gateway.expose != "none":
+            reject(
+                "gateway.expose", "must be none where edge is set: a second door has no TLS", gateway.expose
+            )
+        named = [host for host in gateway.allowed_hosts if re.fullmatch(HOST_NAME, host)]
+        if not named or len(named) < len(gateway.allowed_hosts):
+            reject(
+                "gateway.allowed_hosts",
+                "must name the front door's hosts, in small letters, without ports and wildcards",
+                list(gateway.allowed_hosts),
+            )
+        if urlsplit(self.auth.audience).hostname not in named:
+            reject("auth.audience", "must be at one of gateway.allowed_hosts", self.auth.audience)
+        if self.edge.stream_seconds < gateway.requests.deadline_seconds:
+            reject(
+                "edge.stream_seconds",
+                "must not be less than gateway.requests.deadline_seconds, which is "
+                f"{gateway.requests.deadline_seconds:g}",
+                self.edge.stream_seconds,
+            )
+        if not self.edge.proxies.beside and gateway.client_cidrs != ("0.0.0.0/0",):
+            reject(
+                "gateway.client_cidrs",
+                "must be left out where edge.proxies are elsewhere: those see the clients",
+                list(gateway.client_cidrs),
             )
         return self
 

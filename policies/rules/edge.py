@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from policies.family import Family
-from policies.matching import every
+from policies.matching import equals, every
 from policies.node import UNKNOWN, Node
 from policies.objects import KubernetesObject, Stack, same_name
 from policies.rule import Findings, Options, Severity, about, forbid, require, require_any
@@ -21,23 +21,62 @@ _DESTINATION: Final = "DestinationRule.networking.istio.io"
 _WAYPOINT_CLASS: Final = "istio-waypoint"
 
 
-@FAMILY.object(
+@FAMILY.stack(
     "gateway-tls",
-    "The front door speaks TLS only",
+    "The front door speaks TLS, and nothing else but a redirect to it",
     Severity.HIGH,
     _GATEWAY,
-    fix="Use protocol HTTPS with tls.mode Terminate and certificateRefs; HTTP only to redirect, elsewhere.",
+    _ROUTE,
+    fix="Use protocol HTTPS with certificateRefs; on an HTTP listener, only routes that redirect to https.",
     references=("Gateway API: TLS",),
 )
-def gateway_tls(subject: KubernetesObject, _options: Options) -> Findings:
-    if subject.node.at("spec.gatewayClassName").value == _WAYPOINT_CLASS:
-        return  # reached by mutual TLS only
-    for listener in subject.node.at("spec.listeners").items():
-        protocol = listener.key("protocol")
-        yield from require(protocol, lambda value: value in ("HTTPS", "TLS"), "must be HTTPS or TLS")
-        tls = listener.key("tls")
-        if protocol.value in ("HTTPS", "TLS") and tls.key("mode").value != "Passthrough":
-            yield from require(tls.key("certificateRefs"), bool, "must name a certificate")
+def gateway_tls(stack: Stack, _options: Options) -> Findings:
+    for gateway in stack.of_kind(_GATEWAY):
+        if gateway.node.at("spec.gatewayClassName").value == _WAYPOINT_CLASS:
+            continue  # reached by mutual TLS only
+        for listener in gateway.node.at("spec.listeners").items():
+            yield from about(gateway, _speaks_tls(stack, gateway, listener))
+
+
+def _speaks_tls(stack: Stack, gateway: KubernetesObject, listener: Node) -> Findings:
+    protocol, tls = listener.key("protocol"), listener.key("tls")
+    if protocol.value == "HTTP":
+        answers = [
+            _sends_to_tls(route) for route in stack.of_kind(_ROUTE) if _hangs_on(route, gateway, listener)
+        ]
+        redirects = every(answers) if answers else False
+        yield from require_any([redirects], protocol, "must be HTTPS or TLS, or redirect to https")
+        return
+    yield from require(protocol, lambda value: value in ("HTTPS", "TLS"), "must be HTTPS or TLS")
+    if protocol.value in ("HTTPS", "TLS") and tls.key("mode").value != "Passthrough":
+        yield from require(tls.key("certificateRefs"), bool, "must name a certificate")
+
+
+def _hangs_on(route: KubernetesObject, gateway: KubernetesObject, listener: Node) -> bool:
+    """Whether a route is, or may be, one of a listener's."""
+    return any(
+        every(
+            [
+                same_name(gateway.namespace, route.namespace),
+                equals(parent.key("name"), gateway.node.at("metadata.name")),
+                parent.key("sectionName").absent or equals(parent.key("sectionName"), listener.key("name")),
+            ]
+        )
+        is not False
+        for parent in route.node.at("spec.parentRefs").items()
+        if parent.key("kind").value in (None, UNKNOWN, "Gateway")
+    )
+
+
+def _sends_to_tls(route: KubernetesObject) -> bool | None:
+    """Whether all that a route does is to redirect to https; one without rules does nothing."""
+    schemes = [
+        [item.at("requestRedirect.scheme") for item in rule.key("filters").items()] for rule in _rules(route)
+    ]
+    return every(
+        None if any(scheme.unknown for scheme in of_rule) else "https" in [scheme.value for scheme in of_rule]
+        for of_rule in schemes
+    )
 
 
 @FAMILY.object(

@@ -8,6 +8,7 @@ from services.gateway.authorization import UNRESTRICTED, PolicyFile, Trust, View
 from services.gateway.config_auth import Auth
 from services.gateway.errors import FORBIDDEN, UNAUTHORIZED, HttpRefusal
 from services.gateway.issuers import Issuers
+from services.kit.conventions import METADATA_PATH
 from services.kit.logs import get_logger
 from services.kit.tokens import Principal, Refusal, TokenRefusedError
 
@@ -16,7 +17,6 @@ CALL_SCOPE: Final = "mcp:call"
 ADMIN_SCOPE: Final = "mcp:admin"
 """Neither offered to clients nor implied by the others: who needs it asks for it by name."""
 ALL_SCOPES: Final = (READ_SCOPE, CALL_SCOPE)
-METADATA_PATH: Final = "/.well-known/oauth-protected-resource"
 
 ANYBODY: Final = Principal("anonymous", "", frozenset({*ALL_SCOPES, ADMIN_SCOPE}), float("inf"))
 """Who calls where `auth: none` lets this machine in."""

@@ -16,6 +16,9 @@ MCP_PORT_NAME: Final = "mcp"
 OPS_PORT_NAME: Final = "ops"
 
 MCP_PATH: Final = "/mcp"
+METADATA_PATH: Final = "/.well-known/oauth-protected-resource"
+"""Where clients learn whose tokens they need; followed by the path of what they call."""
+
 LIVE_PATH: Final = "/health/live"
 READY_PATH: Final = "/health/ready"
 STARTED_PATH: Final = "/health/started"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from infra.engine.graph import Graph
 from infra.engine.kubectl import Kubectl
@@ -41,6 +42,11 @@ CRDS = {
         for plural in ("servicemonitors", "podmonitors", "prometheusrules")
     ],
     "istio.io/api": ["kubernetes/customresourcedefinitions.gen.yaml"],
+    "github.com/cert-manager/cert-manager": ["deploy/crds/cert-manager.io_certificates.yaml"],
+    "github.com/envoyproxy/gateway": [
+        f"charts/gateway-helm/charts/crds/crds/generated/gateway.envoyproxy.io_{plural}.yaml"
+        for plural in ("backendtrafficpolicies", "clienttrafficpolicies")
+    ],
     "sigs.k8s.io/gateway-api": [
         # Retries of routes are in the standard channel from 1.7 on.
         f"config/crd/experimental/gateway.networking.k8s.io_{plural}.yaml"
@@ -52,6 +58,7 @@ ON = {"monitoring": {"runbooks": RUNBOOKS}}
 CUSTOM = {"ServiceMonitor", "PrometheusRule"}
 OF_POSTGRES = {"PodMonitor", "Cluster", "ScheduledBackup", "ObjectStore"}
 OF_SECRETS = {"ExternalSecret", "SecretStore"}
+OF_EDGE = {"BackendTrafficPolicy", "Certificate", "ClientTrafficPolicy", "Gateway", "HTTPRoute"}
 OF_MESH = {"PeerAuthentication", "AuthorizationPolicy", "DestinationRule"}
 OF_MODE = {True: {"Gateway", "HTTPRoute"}, False: {"VirtualService"}}
 
@@ -92,7 +99,7 @@ def complaints(kubectl: Kubectl, objects: list[Manifest]) -> list[str]:
 def test_both_stacks_are_accepted_as_they_are(deployed: Graph, kubectl: Kubectl) -> None:
     objects = manifests(deployed)
     assert complaints(kubectl, objects) == []
-    wanted = CUSTOM | OF_POSTGRES | OF_SECRETS | OF_MESH | OF_MODE[True]
+    wanted = CUSTOM | OF_POSTGRES | OF_SECRETS | OF_EDGE | OF_MESH | OF_MODE[True]
     assert {item.kind for item in objects} >= wanted or deployed.stack == "dev"
 
 
@@ -171,6 +178,29 @@ def test_the_schemas_of_the_mesh_find_mistakes(
 ) -> None:
     names = {"PeerAuthentication": "default", "AuthorizationPolicy": "redis"}
     item = next(it for it in in_prod if it.kind == kind and it.name == names.get(kind, it.name))
+    body = {**item.body, "spec": changed(item.body["spec"], path, value)}
+    assert any(message in line for line in complaints(kubectl, [replace(item, body=body)]))
+
+
+WRONG_AT_THE_EDGE = """
+- [Gateway, edge, listeners.0.tls, {mode: Terminate}, certificateRefs or options must be specified]
+- [Gateway, edge, listeners.0.protocol, HTTP, tls must not be specified for protocols]
+- [Gateway, edge, listeners.1.name, https, duplicate entries for key]
+- [HTTPRoute, edge, rules.0.matches.0.path.value, mcp, must be an absolute path]
+- [HTTPRoute, edge-redirect, rules.0.filters.0.type, ExtensionRef, filter.extensionRef must be specified]
+- [HTTPRoute, edge, rules.0.timeouts.request, 1 hour, should match]
+- [Certificate, edge-tls, issuerRef, {kind: ClusterIssuer}, Required value]
+- [ClientTrafficPolicy, edge, tls.minVersion, "1.4", Unsupported value]
+- [BackendTrafficPolicy, edge, rateLimit.local.rules.0.clientSelectors.0, {}, must be specified]
+- [BackendTrafficPolicy, edge, requestBuffer.limit, 4 MiB, should match]
+"""
+
+
+@pytest.mark.parametrize(("kind", "name", "path", "value", "message"), yaml.safe_load(WRONG_AT_THE_EDGE))
+def test_the_schemas_of_the_front_door_find_mistakes(
+    kubectl: Kubectl, in_prod: list[Manifest], kind: str, name: str, path: str, value: Any, message: str
+) -> None:
+    item = next(it for it in in_prod if (it.kind, it.name) == (kind, name))
     body = {**item.body, "spec": changed(item.body["spec"], path, value)}
     assert any(message in line for line in complaints(kubectl, [replace(item, body=body)]))
 

@@ -24,7 +24,6 @@ def args(configure: Callable[..., Settings]) -> PlatformFlowsArgs:
     settings = configure(network={"api_server_cidrs": ["10.250.0.0/16"], "dns_cidrs": ["10.250.0.0/16"]})
     return PlatformFlowsArgs(
         settings=settings.network,
-        client_cidrs=["0.0.0.0/0"],
         issuer_cidrs=["198.51.100.0/24"],
         server_egress={"weather": ["203.0.113.0/24"], "files": []},
         redis=REDIS,

@@ -4,13 +4,13 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from services.gateway.access import METADATA_PATH, READ_SCOPE, Access
+from services.gateway.access import READ_SCOPE, Access
 from services.gateway.call import Call, Era
 from services.gateway.config import GatewayConfig
 from services.gateway.errors import HttpRefusal
 from services.gateway.lists import Lists
 from services.gateway.web.operation import Operation, Reply, WebRequest
-from services.kit.conventions import MCP_PATH
+from services.kit.conventions import MCP_PATH, METADATA_PATH
 from services.kit.health import Health
 from services.kit.ops import HEALTH_PATH, HealthReport, health_report
 from services.kit.version import VERSION

@@ -4,6 +4,8 @@ module mcp-platform.dev/tests/crds
 go 1.26.0
 
 require (
+	github.com/cert-manager/cert-manager v1.21.2
+	github.com/envoyproxy/gateway v1.9.1
 	github.com/cloudnative-pg/cloudnative-pg v1.30.0
 	github.com/cloudnative-pg/plugin-barman-cloud v0.15.0
 	github.com/external-secrets/external-secrets v1.3.2
