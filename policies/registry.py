@@ -13,6 +13,7 @@ from policies.rules import (
     aws_data,
     aws_storage,
     data,
+    docker,
     edge,
     exemption,
     external_secrets,
@@ -63,6 +64,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     aws_storage.FAMILY,
     aws_access.FAMILY,
     aws_data.FAMILY,
+    docker.FAMILY,
     program.FAMILY,
     exemption.FAMILY,
 )

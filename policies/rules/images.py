@@ -46,6 +46,12 @@ def parse_reference(text: str) -> Reference:
     return Reference(name, tag, digest)
 
 
+def is_pinned(reference: Reference) -> bool:
+    """Whether it names one content for good: by digest, or by a tag made of the content."""
+    by_tag = not reference.digest and _CONTENT_TAG.match(reference.tag)
+    return bool(_DIGEST.match(reference.digest) or by_tag)
+
+
 def _images(pod: Pod) -> Iterator[tuple[Node, Reference]]:
     """Each container's image field and what it says; an absent or unknown field says nothing."""
     for container in pod.containers():
@@ -78,10 +84,7 @@ def image_tag(pod: Pod, _options: Options) -> Findings:
 )
 def image_pinned(pod: Pod, _options: Options) -> Findings:
     for image, reference in _images(pod):
-        pinned = _DIGEST.match(reference.digest) or (
-            not reference.digest and _CONTENT_TAG.match(reference.tag)
-        )
-        if image.unknown or not pinned:
+        if image.unknown or not is_pinned(reference):
             yield fail(image, f"{image.value} is not pinned by digest or content hash")
 
 

@@ -76,7 +76,7 @@ def _entropy(text: str) -> float:
     return -sum(count / len(text) * math.log2(count / len(text)) for count in Counter(text).values())
 
 
-def _literal(name: str, node: Node) -> Findings:
+def literal(name: str, node: Node) -> Findings:
     """A literal value under a name; an unknown one is unverifiable only where the name promises a secret."""
     if node.unknown:
         if names_secret(name):
@@ -103,7 +103,7 @@ def _literal(name: str, node: Node) -> Findings:
 def secret_in_env(pod: Pod, _options: Options) -> Findings:
     for container in pod.containers():
         for variable in container.at("env").items():
-            yield from _literal(str(variable.at("name").value or ""), variable.at("value"))
+            yield from literal(str(variable.at("name").value or ""), variable.at("value"))
 
 
 @FAMILY.pod(
@@ -123,7 +123,7 @@ def secret_in_args(pod: Pod, _options: Options) -> Findings:
                 if match and names_secret(match["name"]) and not match["value"].startswith(_PLACEHOLDERS):
                     yield fail(word, f"--{match['name']} holds a literal value")
                 else:
-                    yield from _literal(name, word)
+                    yield from literal(name, word)
                 name = text.lstrip("-") if text.startswith("-") and "=" not in text else ""
 
 
@@ -138,7 +138,7 @@ def secret_in_args(pod: Pod, _options: Options) -> Findings:
 def secret_in_config_map(subject: KubernetesObject, _options: Options) -> Findings:
     for field in ("data", "binaryData"):
         for name, value in subject.node.key(field).entries():
-            yield from _literal(name, value)
+            yield from literal(name, value)
             yield from _settings_in(value)
 
 

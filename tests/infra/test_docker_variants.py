@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,23 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
 
 def test_policies_are_kept(graph: Graph) -> None:
     assert [item for item in check(graph, REPOSITORY / "policies") if item.mandatory] == []
+
+
+def test_policies_see_what_a_container_is_given(graph: Graph) -> None:
+    open_port = {"internal": 8080, "external": 8080, "ip": "0.0.0.0"}
+    wrong = {"ports": [open_port], "envs": ["API_TOKEN=hunter2"], "readOnly": False}
+    changed = tuple(
+        replace(item, inputs={**item.inputs, **wrong})
+        if (item.type, item.name) == (CONTAINER, "echo")
+        else item
+        for item in graph.resources
+    )
+    found = check(replace(graph, resources=changed), REPOSITORY / "policies")
+    assert {item.policy for item in found if item.mandatory} == {
+        "docker-loopback",
+        "docker-read-only",
+        "docker-secret-in-env",
+    }
 
 
 def test_a_server_that_calls_the_world_has_a_network_of_its_own_for_that(graph: Graph) -> None:
