@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from infra.flows import Flow, Namespace, Networks, Party, Pods
+from infra.flows import Flow, Namespace, Networks, Party, Pods, service
 from infra.gateway_api import GROUP
-from infra.labels import Component, selector
+from infra.labels import Component
 from infra.mesh.resources import (
     AuthorizationPolicySpec,
     AuthorizationRule,
@@ -39,6 +39,7 @@ class Trust:
         flows: Every connection that the stack's pods take or open.
         services: The part that each of its services plays.
         routed: Servers, which requests are routed to.
+        proxies: Gateways whose proxies Istio runs in the stack's namespace, and their service accounts.
     """
 
     stack: Stack
@@ -46,14 +47,25 @@ class Trust:
     flows: Sequence[Flow]
     services: Mapping[str, Component]
     routed: Collection[str]
+    proxies: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def principal(self, account: str, namespace: str | None = None) -> str:
         """The identity of a service account."""
         return f"{self.mesh.trust_domain}/ns/{namespace or self.stack.namespace}/sa/{account}"
 
     def members(self, pods: Pods) -> list[str]:
-        """The services whose pods these are; a service account has its service's name."""
-        return [pods.name] if pods.name else pods.members(self.services)
+        """The services whose pods these are; a service account has its service's name.
+
+        Pods that an operator makes are no service of ours, and are called as their network policy is.
+        """
+        found = [pods.name] if pods.name else pods.members(self.services)
+        return found or ([] if pods.components else [pods.title])
+
+    def selector(self, name: str) -> WorkloadSelector:
+        """The pods of one of the members."""
+        parties = (party for flow in self.flows for party in (flow.source, flow.target))
+        own = next((it for it in parties if isinstance(it, Pods) and it.title == name), service(name))
+        return WorkloadSelector(match_labels=own.labels(self.stack))
 
     def targets(self) -> list[str]:
         """All services that anybody connects to."""
@@ -90,10 +102,11 @@ def build_peers(trust: Trust) -> dict[str, PeerAuthenticationSpec]:
     peers = {PEERS: PeerAuthenticationSpec(mtls=STRICT)}
     for name in trust.targets():
         plain = {str(flow.port) for flow in trust.into(name) if trust.is_outside(flow.source)}
-        if plain:
+        # What the proxies of a Gateway take, its listeners say.
+        if plain and name not in trust.proxies:
             peers[name] = PeerAuthenticationSpec(
                 mtls=STRICT,
-                selector=_pods(trust, name),
+                selector=trust.selector(name),
                 port_level_mtls=dict.fromkeys(sorted(plain), PERMISSIVE),
             )
     return peers
@@ -103,16 +116,18 @@ def build_policies(trust: Trust) -> dict[str, AuthorizationPolicySpec]:
     """Nothing is let through, but for what has a rule at the service that it goes to."""
     policies = {DEFAULT_DENY: AuthorizationPolicySpec()}
     if trust.mesh.mode == "ambient":
-        gateway = TargetReference(group=GROUP, kind="Gateway", name=WAYPOINT)
         # Of the namespace's policies without a target, a waypoint takes no notice.
-        policies[WAYPOINT] = AuthorizationPolicySpec(target_refs=(gateway,))
+        policies[WAYPOINT] = AuthorizationPolicySpec(target_refs=(_gateway(WAYPOINT),))
     for name in trust.targets():
         rules = tuple(_connections(trust, name, flow) for flow in trust.into(name))
-        policies[name] = AuthorizationPolicySpec(selector=_pods(trust, name), rules=rules)
+        if name in trust.proxies:
+            policies[name] = AuthorizationPolicySpec(target_refs=(_gateway(name),), rules=rules)
+            continue
+        policies[name] = AuthorizationPolicySpec(selector=trust.selector(name), rules=rules)
         requests = tuple(_requests(trust, flow) for flow in trust.into(name) if trust.at_waypoint(name, flow))
         if requests:
-            service = TargetReference(group="", kind="Service", name=name)
-            policies[requests_policy(name)] = AuthorizationPolicySpec(target_refs=(service,), rules=requests)
+            target = TargetReference(group="", kind="Service", name=name)
+            policies[requests_policy(name)] = AuthorizationPolicySpec(target_refs=(target,), rules=requests)
     return policies
 
 
@@ -137,7 +152,8 @@ def _requests(trust: Trust, flow: Flow) -> AuthorizationRule:
 
 def _source(trust: Trust, party: Party) -> Source:
     if isinstance(party, Pods):
-        return Source(principals=tuple(trust.principal(name) for name in trust.members(party)))
+        members = trust.members(party)
+        return Source(principals=tuple(trust.principal(trust.proxies.get(name, name)) for name in members))
     if isinstance(party, Networks):
         # The stack's own pods, whose addresses may be among them, have rules of their own.
         return Source(ip_blocks=party.cidrs, not_namespaces=(trust.stack.namespace,))
@@ -148,5 +164,5 @@ def _source(trust: Trust, party: Party) -> Source:
     return Source(principals=(trust.principal(account, party.name),))
 
 
-def _pods(trust: Trust, name: str) -> WorkloadSelector:
-    return WorkloadSelector(match_labels=selector(trust.stack, name))
+def _gateway(name: str) -> TargetReference:
+    return TargetReference(group=GROUP, kind="Gateway", name=name)

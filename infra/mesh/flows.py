@@ -42,6 +42,8 @@ def _tunnels(trust: Trust) -> Iterator[Flow]:
     for flow in trust.flows:
         if not isinstance(flow.target, Pods) or "TCP" not in flow.protocols:
             continue
+        if set(trust.members(flow.target)) <= trust.proxies.keys():
+            continue  # what comes to a Gateway's own proxies is no tunnel's
         yield Flow(source=PROBES, target=flow.target, port=flow.port, name=flow.name)
         if any(trust.at_waypoint(name, flow) for name in trust.members(flow.target)):
             yield Flow(source=flow.source, target=waypoint, port=TUNNEL_PORT)

@@ -55,6 +55,13 @@ ALLOWED = (
         "deployment-has-host-podantiaffinity",
         "topologySpreadConstraints spread replicas over nodes and zones; another check of it asks for them",
     ),
+    Allowed(
+        "kube-score",
+        "networkpolicy-targets-pod",
+        "Istio makes the waypoint's pods for its Gateway, with the labels that this policy selects",
+        stacks="prod",
+        targets="NetworkPolicy/waypoint",
+    ),
     Allowed("kube-score", "deployment-replicas", "development is one machine", stacks="dev"),
     Allowed(
         "kube-score",

@@ -8,12 +8,20 @@ from typing import Any
 
 import pytest
 
+from infra.custom_resources import to_data
 from infra.engine.graph import Graph
+from infra.flows import Flow, Networks, Pods, service
+from infra.mesh.authorization import Trust, build_peers, build_policies
+from infra.mesh.flows import TUNNEL_PORT, mesh_flows
+from infra.naming import Stack
+from infra.settings.groups import Network
+from infra.settings.mesh import Mesh as Settings
 from tests.infra.flows import Place, declared_pods, flows
 from tests.infra.mesh.authorized import Call, Caller, Mesh, permitted
 from tests.infra.mesh.stacks import bodies, evaluate_in_mesh
 from tests.infra.test_flows import MONITORING, surroundings
 
+NETWORK = Network(api_server_cidrs=("10.250.0.0/16",))
 PROMETHEUS = "kube-prometheus-stack-prometheus"
 EXPECTED = {
     "gateway→filesystem:8080",
@@ -123,6 +131,47 @@ def test_plain_text_is_taken_where_callers_are_outside_of_the_mesh_only(meshed: 
         set() if meshed.stack == "prod" else {"echo:9090", "gateway:9090", "redis:9090", "postgres:9090"}
     )
     assert plain - {"weather:9090"} == {"gateway:8080"} | scraped
+
+
+def test_proxies_of_a_front_door_in_the_namespace_call_by_their_own_account(stack: Stack) -> None:
+    edge, gateway = service("edge"), service("gateway")
+    clients = Networks(cidrs=("192.0.2.0/24",))
+    trust = Trust(
+        stack=stack,
+        mesh=Settings(),
+        flows=[
+            Flow(source=clients, target=edge, port=443),
+            Flow(source=edge, target=gateway, port=8080),
+        ],
+        services={"gateway": "gateway"},
+        routed=(),
+        proxies={"edge": "edge-istio"},
+    )
+    policies, peers = to_data(build_policies(trust)), to_data(build_peers(trust))
+    assert peers == {"default": {"mtls": {"mode": "STRICT"}}}, "the gateway's clients are in the mesh now"
+    assert policies["edge"]["targetRefs"] == [
+        {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "edge"}
+    ]
+    assert policies["edge"]["rules"][0]["from"][0]["source"]["ipBlocks"] == ["192.0.2.0/24"]
+    (rule,) = policies["gateway"]["rules"]
+    assert rule["from"] == [{"source": {"principals": ["cluster.local/ns/mcp-dev/sa/edge-istio"]}}]
+    tunnels = [flow for flow in mesh_flows(trust, NETWORK) if flow.port == TUNNEL_PORT]
+    assert tunnels == [Flow(source=edge, target=gateway, port=TUNNEL_PORT)]
+
+
+def test_pods_that_an_operator_makes_are_members_by_their_title(stack: Stack) -> None:
+    cluster = Pods(title="postgres")
+    trust = Trust(
+        stack=stack,
+        mesh=Settings(),
+        flows=[Flow(source=cluster, target=cluster, port=5432)],
+        services={},
+        routed=(),
+    )
+    policy = to_data(build_policies(trust))["postgres"]
+    assert policy["selector"] == {"matchLabels": cluster.labels(stack)}
+    (rule,) = policy["rules"]
+    assert rule["from"] == [{"source": {"principals": ["cluster.local/ns/mcp-dev/sa/postgres"]}}]
 
 
 def test_another_trust_domain_is_another_identity(tmp_path_factory: pytest.TempPathFactory) -> None:

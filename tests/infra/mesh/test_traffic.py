@@ -22,6 +22,7 @@ from infra.mesh.waypoint import build_overlays
 from infra.naming import Stack
 from infra.settings import Settings
 from infra.settings.mesh import Mesh
+from tests.infra.gateway_settings import gateway_config
 from tests.infra.mesh.stacks import bodies
 from tests.infra.test_variants import SERVERS
 
@@ -146,6 +147,17 @@ def test_the_gateway_asks_servers_where_the_mesh_routes(meshed: Graph, graph: Gr
 
     assert address(meshed) == "services"
     assert address(graph) == ("services" if graph.stack == "prod" else "pods")
+
+
+def test_the_gateway_knows_the_address_that_it_is_given(
+    stack: Stack, configure: Callable[..., Settings]
+) -> None:
+    def address(*, in_mesh: bool) -> str:
+        discovery = gateway_config(stack, configure(), in_mesh=in_mesh).discovery
+        assert discovery
+        return discovery.kubernetes.address
+
+    assert (address(in_mesh=True), address(in_mesh=False)) == ("services", "pods")
 
 
 def test_only_requests_to_servers_go_by_the_waypoint(meshed: Graph) -> None:
