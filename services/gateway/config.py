@@ -73,6 +73,9 @@ class KubernetesDiscovery(Part):
     ca_file: Path = SERVICE_ACCOUNT / "ca.crt"
     only: Annotated[str, AfterValidator(_server_name)] | None = None
     """The one server to find; all that there are when left out."""
+    address: Literal["pods", "services"] = "pods"
+    """Where servers are asked: at their pods, of which the gateway chooses one, or at their Services' port
+    8080, behind which a mesh does. Changes that pods tell of are then heard of one pod only."""
 
 
 class Discovery(Part):

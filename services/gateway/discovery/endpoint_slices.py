@@ -1,11 +1,15 @@
 """Kubernetes EndpointSlices as far as discovery reads them, and the fleet that they describe."""
 
+import hashlib
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
 from services.gateway.names import is_server_name
-from services.kit.conventions import MCP_PATH, MCP_PORT_NAME, SERVER_LABEL
+from services.kit.conventions import MCP_PATH, MCP_PORT, MCP_PORT_NAME, SERVER_LABEL
+
+_SERVICE_LABEL: Final = "kubernetes.io/service-name"
 
 
 class Metadata(msgspec.Struct, rename="camel"):
@@ -78,6 +82,27 @@ def fleet_of(slices: Iterable[EndpointSlice]) -> dict[str, set[str]]:
         name = (item.metadata.labels or {}).get(SERVER_LABEL, "")
         if is_server_name(name):
             fleet.setdefault(name, set()).update(_urls(item))
+    return fleet
+
+
+def services_of(slices: Iterable[EndpointSlice], namespace: str) -> dict[str, set[str]]:
+    """Server name → URL of its Service, as long as any of its endpoints is ready.
+
+    The URL's fragment, which is never sent, tells one set of ready endpoints from another: new ones are asked
+    anew what they are, and what was heard of others isn't said of them.
+    """
+    fleet: dict[str, set[str]] = {}
+    ready: dict[tuple[str, str], set[str]] = {}
+    for item in slices:
+        labels = item.metadata.labels or {}
+        name, service = labels.get(SERVER_LABEL, ""), labels.get(_SERVICE_LABEL, "")
+        if is_server_name(name) and service:
+            fleet.setdefault(name, set())
+            ready.setdefault((name, service), set()).update(_urls(item))
+    for (name, service), urls in ready.items():
+        if urls:
+            which = hashlib.sha256(" ".join(sorted(urls)).encode()).hexdigest()[:16]
+            fleet[name].add(f"http://{service}.{namespace}.svc:{MCP_PORT}{MCP_PATH}#{which}")
     return fleet
 
 

@@ -22,6 +22,7 @@ from services.gateway.discovery.endpoint_slices import (
     Status,
     WatchEvent,
     fleet_of,
+    services_of,
 )
 from services.gateway.discovery.introduction import Introductions
 from services.gateway.fleet import Fleet
@@ -145,7 +146,9 @@ class KubernetesDiscovery:
         self._publish()
 
     def _publish(self) -> None:
-        found, only = fleet_of(self._slices.values()), self._settings.only
+        settings, slices = self._settings, self._slices.values()
+        by_pod, only = settings.address == "pods", settings.only
+        found = fleet_of(slices) if by_pod else services_of(slices, settings.namespace)
         self._fleet.replace(found if only is None else {name: found[name] for name in found if name == only})
 
     def _headers(self) -> dict[str, str]:

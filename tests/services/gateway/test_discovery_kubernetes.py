@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from services.gateway.config import KubernetesDiscovery as Settings
 from services.gateway.discovery import kubernetes
+from services.gateway.discovery.introduction import introduce, probing_session
 from services.gateway.discovery.kubernetes import KubernetesDiscovery
 from services.gateway.fleet import Fleet
 
@@ -38,7 +39,11 @@ class Api:
     def put(self, name: str, *addresses: str, kind: str = "MODIFIED", **conditions: bool) -> None:
         self.version += 1
         self.objects[name] = {
-            "metadata": {"name": name, "labels": {LABEL: name}, "resourceVersion": str(self.version)},
+            "metadata": {
+                "name": name,
+                "labels": {LABEL: name, "kubernetes.io/service-name": name},
+                "resourceVersion": str(self.version),
+            },
             "addressType": "IPv4",
             "endpoints": [{"addresses": [address], "conditions": conditions} for address in addresses],
             "ports": [{"name": "mcp", "port": 8080}],
@@ -117,7 +122,7 @@ class Running:
 
 
 @asynccontextmanager
-async def running(folder: Path, only: str | None = None) -> AsyncGenerator[Running]:
+async def running(folder: Path, **options: Any) -> AsyncGenerator[Running]:
     api = Api()
     app = web.Application()
     app.router.add_get(PATH, api.answer)
@@ -129,7 +134,7 @@ async def running(folder: Path, only: str | None = None) -> AsyncGenerator[Runni
     token_file.write_text("first\n")
     host, port = runner.addresses[0][:2]
     url = f"http://{host}:{port}"
-    settings = Settings(namespace="mcp-test", api_url=url, token_file=token_file, only=only)
+    settings = Settings(namespace="mcp-test", api_url=url, token_file=token_file, **options)
     fleet = Fleet(10)
     errors = Counter("errors", "errors", registry=CollectorRegistry())
     discovery = KubernetesDiscovery(settings, fleet, errors)
@@ -143,9 +148,9 @@ async def running(folder: Path, only: str | None = None) -> AsyncGenerator[Runni
         await runner.cleanup()
 
 
-def discover(folder: Path, scenario: Callable[[Running], Awaitable[None]], only: str | None = None) -> None:
+def discover(folder: Path, scenario: Callable[[Running], Awaitable[None]], **options: Any) -> None:
     async def run() -> None:
-        async with running(folder, only) as it:
+        async with running(folder, **options) as it:
             await scenario(it)
 
     asyncio.run(run())
@@ -186,6 +191,37 @@ def test_only_one_server_is_found_where_that_is_set(tmp_path: Path) -> None:
         await it.until(lambda: not it.found())
 
     discover(tmp_path, scenario, only="files")
+
+
+def test_servers_are_asked_at_their_services_where_that_is_set(tmp_path: Path) -> None:
+    async def scenario(it: Running) -> None:
+        it.api.put("files", "10.0.0.1", "10.0.0.2")
+        await it.until(lambda: it.found() == {"files": ["files.mcp-test.svc:8080"]})
+        it.api.put("files", "10.0.0.1", ready=False)
+        await it.until(lambda: it.found() == {"files": []})
+
+    discover(tmp_path, scenario, address="services")
+
+
+def test_what_tells_replicas_apart_is_not_sent() -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.raw_path)
+        return web.json_response({"jsonrpc": "2.0", "id": 0, "result": {}})
+
+    async def run() -> None:
+        app = web.Application()
+        app.router.add_post("/mcp", answer)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        async with probing_session(5) as session:
+            await introduce(session, f"http://127.0.0.1:{runner.addresses[0][1]}/mcp#0123456789abcdef")
+        await runner.cleanup()
+
+    asyncio.run(run())
+    assert asked == ["/mcp"]
 
 
 def test_a_watch_that_ends_goes_on_where_it_was(tmp_path: Path) -> None:

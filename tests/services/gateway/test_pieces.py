@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway import sse
-from services.gateway.discovery.endpoint_slices import EndpointSlice, fleet_of
+from services.gateway.discovery.endpoint_slices import EndpointSlice, fleet_of, services_of
 from services.gateway.fleet import Fleet, Server
 from services.gateway.header_value import decode_value, encode_value
 from services.gateway.mirrored import mirrored_headers
@@ -144,6 +144,34 @@ def test_slices_of_other_shapes() -> None:
     empty = slice_of("empty", endpoints=None, ports=None)
     found = fleet_of([six, empty, slice_of("Not-A-Name"), slice_of("names", addressType="FQDN")])
     assert found == {"six": {"http://[fd00::1]:8080/mcp"}, "empty": set(), "names": set()}
+
+
+def slice_of_service(server: str, service: str, *addresses: str) -> EndpointSlice:
+    labels = {"mcp-platform.dev/server": server, "kubernetes.io/service-name": service}
+    endpoints = [{"addresses": [address]} for address in addresses]
+    return slice_of(server, metadata={"name": "x", "labels": labels}, endpoints=endpoints)
+
+
+def test_a_service_is_one_address_while_any_endpoint_is_ready() -> None:
+    slices = [
+        slice_of_service("files", "files-v2", "10.0.0.1"),
+        slice_of_service("files", "files-v2", "10.0.0.2"),
+        slice_of_service("empty", "empty"),
+        slice_of("without-service"),
+    ]
+    found = services_of(slices, "mcp-test")
+    (url,) = found["files"]
+    assert url.partition("#")[0] == "http://files-v2.mcp-test.svc:8080/mcp"
+    assert found == {"files": {url}, "empty": set()}
+    assert services_of(reversed(slices), "mcp-test") == found
+
+
+def test_other_endpoints_behind_a_service_are_another_replica() -> None:
+    urls = [
+        services_of([slice_of_service("files", "files", *addresses)], "mcp-test")["files"]
+        for addresses in (("10.0.0.1",), ("10.0.0.1", "10.0.0.2"), ("10.0.0.2",))
+    ]
+    assert len(set().union(*urls)) == 3
 
 
 def test_only_annotated_parameters_are_repeated_in_headers() -> None:
