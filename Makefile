@@ -53,6 +53,7 @@ lock: $(VENV)/.ready
 	  infra/cluster/tools/requirements.in -o infra/cluster/tools/requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url tests/linters/requirements.in -o tests/linters/requirements.txt
+	cp infra/cluster/tools/requirements.txt infra/images/otelcol/requirements.txt
 
 docs: $(VENV)/.ready ## the pages that are made from the code
 	$(BIN)/python -m cli.settings_reference > docs/settings.md

@@ -12,11 +12,21 @@ from infra import naming
 from infra.assembly_aws import AwsSide, assemble_aws
 from infra.assembly_docker import assemble_docker
 from infra.assembly_edge import assemble_edge
-from infra.assembly_images import PushedTo, custom_image, is_built, own_image, service_image, store_images
+from infra.assembly_images import (
+    PushedTo,
+    custom_image,
+    folder_image,
+    is_built,
+    own_image,
+    service_image,
+    store_images,
+)
 from infra.assembly_mesh import assemble_mesh
 from infra.assembly_secrets import assemble_secrets, secret_source
 from infra.assembly_stores import is_archived, is_built_here, members_of, operated_stores, store_flows
+from infra.assembly_telemetry import assemble_telemetry, is_collector_built
 from infra.components.cnpg import CLUSTER_LABEL
+from infra.components.collector_pods import IMAGE as COLLECTOR_IMAGE
 from infra.components.gateway import Gateway, GatewayArgs
 from infra.components.mcp_server import McpServer, McpServerArgs
 from infra.components.namespace import Namespace, NamespaceArgs
@@ -107,9 +117,14 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
     )
     flows += store_flows(settings, redis.endpoint, postgres.endpoint)
     flows += assemble_edge(stack, settings, inside)
+    telemetry = assemble_telemetry(
+        stack, settings, lambda name: folder_image(name, settings, pushed_to), provider, inside
+    )
+    flows += telemetry.flows
     flows += assemble_mesh(stack, settings, _services(settings), flows, inside)
     Network("network", NetworkArgs(stack=stack, flows=flows), inside)
-    _monitoring(stack, settings, inside)
+    namespaces = [namespace, *([telemetry.logging] if telemetry.logging else [])]
+    _monitoring(stack, settings, pulumi.ResourceOptions(providers=[provider], depends_on=namespaces))
     return {
         "namespace": stack.namespace,
         "context": settings.cluster.context_name,
@@ -144,7 +159,8 @@ def _aws(stack: Stack, settings: Settings) -> AwsSide | None:
     stores = ((naming.REDIS, settings.redis), (naming.POSTGRES, settings.postgres))
     built = [name for name, store in stores if is_built_here(store)]
     brought = [own_image(name) for name, server in sorted(settings.servers.items()) if is_built(server)]
-    images = [*_SERVICE_IMAGES, *built, *brought]
+    collector = [COLLECTOR_IMAGE] if is_collector_built(settings) else []
+    images = [*_SERVICE_IMAGES, *built, *collector, *brought]
     archived = is_archived(settings.postgres)
     return assemble_aws(stack, settings.aws, settings.images.registry, images, archived=archived)
 
@@ -175,6 +191,8 @@ def _services(settings: Settings) -> dict[str, Component]:
         services[naming.REDIS] = "cache"
     if isinstance(settings.postgres, Store) and naming.POSTGRES not in operated_stores(settings):
         services[naming.POSTGRES] = "database"
+    if settings.tracing is not None and settings.tracing.collector is not None:
+        services[naming.COLLECTOR] = "telemetry"
     return services
 
 
@@ -194,5 +212,6 @@ def _monitoring(stack: Stack, settings: Settings, opts: pulumi.ResourceOptions) 
         services=_services(settings),
         members=members_of(settings),
         operated=operated,
+        logging=settings.logging is not None,
     )
     Monitoring("monitoring", args, opts)

@@ -54,13 +54,18 @@ def store_images(
 ) -> tuple[pulumi.Input[str], pulumi.Input[str]]:
     """A data store's image and its exporter's: those that are set, or the one of ours that holds both."""
     if is_built_here(store):
-        folder = f"infra/images/{name}"
-        args = ImageArgs(settings=settings.images, dockerfile=f"{folder}/Dockerfile", context=folder)
-        ref = Image(name, args, _after(name, pushed_to)).ref
+        ref = folder_image(name, settings, pushed_to)
         return ref, ref
     if isinstance(store, Store):
         return store.image or "", store.exporter_image or ""
     return "", ""
+
+
+def folder_image(name: str, settings: Settings, pushed_to: PushedTo) -> pulumi.Output[str]:
+    """The image of one folder below infra/images."""
+    folder = f"infra/images/{name}"
+    args = ImageArgs(settings=settings.images, dockerfile=f"{folder}/Dockerfile", context=folder)
+    return Image(name, args, _after(name, pushed_to)).ref
 
 
 def _after(image: str, pushed_to: PushedTo) -> pulumi.ResourceOptions:

@@ -36,6 +36,9 @@ SERVICES: Final = "all-services"
 PEERS: Final = "default"
 """What Istio's documentation calls the PeerAuthentication of a whole namespace."""
 WAYPOINT: Final = "waypoint"
+TELEMETRY: Final = "telemetry"
+COLLECTOR: Final = "otel-collector"
+LOG_COLLECTOR: Final = "log-collector"
 
 RESERVED: Final = frozenset(
     {
@@ -54,6 +57,7 @@ RESERVED: Final = frozenset(
         *(DEFAULT_DENY, EVERY_POD, SERVERS, SERVICES, WAYPOINT),
         # Of replicated stores; the last three are CloudNativePG's Services.
         *(f"{REDIS}-members", f"{POSTGRES}-rw", f"{POSTGRES}-ro", f"{POSTGRES}-r"),
+        *(COLLECTOR, LOG_COLLECTOR),
     }
 )
 """Object names that a tool server must not take."""
@@ -75,6 +79,8 @@ DNS_LABEL: Final = r"[a-z]([-a-z0-9]*[a-z0-9])?"
 """RFC 1035 label, what Kubernetes asks of a Service's name."""
 
 _NAMESPACE_PREFIX: Final = "mcp-"
+_LOGS_PREFIX: Final = "logs-"
+"""No stack's own namespace begins with it."""
 _STACK: Final = re.compile(DNS_LABEL)
 _LABEL_LENGTH: Final = 63
 
@@ -95,8 +101,24 @@ class Stack:
 
     @property
     def namespace(self) -> str:
-        """The one namespace that holds all of the stack's objects."""
+        """The namespace that holds all of the stack's objects, but for those that collect logs."""
         return namespace(self.name)
+
+    @property
+    def logging_namespace(self) -> str:
+        """The namespace of what collects its logs.
+
+        Raises:
+            PlatformError: The stack's name is too long for it.
+        """
+        name = _LOGS_PREFIX + self.namespace
+        if len(name) > _LABEL_LENGTH:
+            longest = _LABEL_LENGTH - len(_LOGS_PREFIX + _NAMESPACE_PREFIX)
+            raise PlatformError(
+                f"stack {self.name}: the name must have at most {longest} characters where logging is set",
+                hint=f"The namespace of its log collectors is {_LOGS_PREFIX}{_NAMESPACE_PREFIX}<stack>.",
+            )
+        return name
 
 
 def namespace(stack: str) -> str:

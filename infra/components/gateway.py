@@ -27,7 +27,8 @@ from infra.labels import labels
 from infra.naming import GATEWAY_POLICY, ISSUER_KEYS, STATE_KEYS, TOKEN_ISSUER, Stack, dev_issuer
 from infra.quantities import size_bytes
 from infra.settings import workloads as settings
-from infra.settings.groups import DEV_ISSUER_NAME, Auth, Tracing
+from infra.settings.groups import DEV_ISSUER_NAME, Auth
+from infra.settings.telemetry import Tracing
 from infra.settings.traffic import ResponseCache
 from services.kit.conventions import MCP_PORT, OPS_PORT
 
@@ -116,12 +117,17 @@ def build_config(args: GatewayArgs) -> dict[str, Any]:
         "content": gateway.content.model_dump(mode="json", exclude_none=True),
         "subscriptions": gateway.subscriptions.model_dump(mode="json"),
         **({"pinning": pins.build_config(gateway.pinning, CONFIG_PATH)} if gateway.pinning else {}),
-        **({"tracing": tracing.model_dump(mode="json", exclude={"cidrs"})} if tracing else {}),
+        **({"tracing": build_tracing(tracing)} if tracing else {}),
         "cache": build_cache(gateway.cache),
         "approval": gateway.approval.model_dump(mode="json"),
         "state": {"key_files": [f"{STATE_PATH}/{name}" for name in gateway.state_keys]},
         "log_level": gateway.log_level,
     }
+
+
+def build_tracing(tracing: Tracing) -> dict[str, Any]:
+    """Where traces go, and how many."""
+    return {"endpoint": tracing.target, "sample_ratio": tracing.sample_ratio}
 
 
 def _found(args: GatewayArgs) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from infra.components.mounts import Mount, claim
 from infra.components.workload import Exposure, Workload, WorkloadArgs
 from infra.labels import HELM_POLICY, labels
 from infra.naming import Stack
-from infra.settings.groups import Tracing
 from infra.settings.servers import AnyServer, CustomServer, FilesystemServer, ModuleServer
+from infra.settings.telemetry import Tracing
 from infra.settings.workloads import SharedVolume
 from services.kit.conventions import SERVER_LABEL
 
@@ -52,7 +52,7 @@ def build_environment(name: str, settings: AnyServer, tracing: Tracing | None = 
     }
     if tracing is not None:
         environment |= {
-            "TRACING_ENDPOINT": tracing.endpoint,
+            "TRACING_ENDPOINT": tracing.target,
             "TRACING_SAMPLE_RATIO": str(tracing.sample_ratio),
         }
     if settings.version is not None:

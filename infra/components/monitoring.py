@@ -11,6 +11,7 @@ from pulumi_kubernetes.core import v1
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.labels import NAME, Component, labels, selector
+from infra.monitoring import telemetry_alerts
 from infra.monitoring.alerts import Alerts
 from infra.monitoring.dashboards import build_dashboards
 from infra.monitoring.objectives import build_groups
@@ -25,7 +26,7 @@ from infra.monitoring.resources import (
     ServiceMonitor,
     ServiceMonitorSpec,
 )
-from infra.naming import ALERTS, OBJECTIVES, PROJECT, Stack, dashboard
+from infra.naming import ALERTS, COLLECTOR, LOG_COLLECTOR, OBJECTIVES, PROJECT, TELEMETRY, Stack, dashboard
 from infra.settings.monitoring import Monitoring as MonitoringSettings
 from services.kit.conventions import METRICS_PATH, OPS_PORT_NAME
 
@@ -47,6 +48,7 @@ class MonitoringArgs:
         services: Every service that reports metrics, and what part it plays.
         members: How many members a replicated store should have, by its name.
         operated: Pods that an operator makes, by the service's name: labels, and the port of their metrics.
+        logging: Whether there are collectors of logs, which are scraped in a namespace of their own.
     """
 
     stack: Stack
@@ -54,6 +56,7 @@ class MonitoringArgs:
     services: Mapping[str, Component]
     members: Mapping[str, int] = field(default_factory=dict[str, int])
     operated: Mapping[str, Operated] = field(default_factory=dict[str, "Operated"])
+    logging: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,9 +111,13 @@ def build_pod_monitor(operated: Operated, interval_seconds: int) -> PodMonitorSp
 def build_rules(args: MonitoringArgs) -> dict[str, PrometheusRuleSpec]:
     """All rules, by the name of their object."""
     alerts = Alerts(args.stack, args.settings, [*args.services, *args.operated], args.members)
+    telemetry = telemetry_alerts.build_groups(
+        args.stack, args.settings, traces=COLLECTOR in args.services, logs=args.logging
+    )
     return {
         ALERTS: PrometheusRuleSpec(groups=alerts.groups()),
         OBJECTIVES: PrometheusRuleSpec(groups=build_groups(args.stack, args.settings)),
+        **({TELEMETRY: PrometheusRuleSpec(groups=telemetry)} if telemetry else {}),
     }
 
 
@@ -129,9 +136,9 @@ class Monitoring(pulumi.ComponentResource):
             )
 
         for service, component in sorted(args.services.items()):
-            own = {**args.settings.labels, **labels(args.stack, service, component)}
-            spec = build_monitor(args.stack, service, args.settings.interval_seconds)
-            ServiceMonitor(service, metadata(service, own), spec, child)
+            self._monitor(service, args, component, args.stack.namespace)
+        if args.logging:
+            self._monitor(LOG_COLLECTOR, args, "telemetry", args.stack.logging_namespace)
         for service, operated in sorted(args.operated.items()):
             own = {**args.settings.labels, **labels(args.stack, service, "database")}
             spec = build_pod_monitor(operated, args.settings.interval_seconds)
@@ -146,3 +153,12 @@ class Monitoring(pulumi.ComponentResource):
                 file = {f"{args.stack.namespace}-{key}.json": text}
                 v1.ConfigMap(dashboard(key), metadata=shown, data=file, opts=child)
         self.register_outputs({})
+
+    def _monitor(self, service: str, args: MonitoringArgs, component: Component, namespace: str) -> None:
+        own = {**args.settings.labels, **labels(args.stack, service, component)}
+        ServiceMonitor(
+            service,
+            ObjectMetaArgs(name=service, namespace=namespace, labels=own),
+            build_monitor(args.stack, service, args.settings.interval_seconds),
+            pulumi.ResourceOptions(parent=self),
+        )

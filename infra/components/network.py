@@ -28,10 +28,12 @@ class NetworkArgs:
     Attributes:
         stack: The stack.
         flows: Every connection that its pods open or take.
+        namespace: Of the pods; the stack's own when left out.
     """
 
     stack: Stack
     flows: Sequence[Flow]
+    namespace: str | None = None
 
 
 def block(cidr: str) -> v1.NetworkPolicyPeerArgs:
@@ -89,10 +91,11 @@ class Network(pulumi.ComponentResource):
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mcp:network:Network", name, None, opts)
         own = labels(args.stack, PROJECT, "platform")
+        namespace = args.namespace or args.stack.namespace
         for policy, spec in build_policies(args).items():
             v1.NetworkPolicy(
                 policy,
-                metadata=ObjectMetaArgs(name=policy, namespace=args.stack.namespace, labels=own),
+                metadata=ObjectMetaArgs(name=policy, namespace=namespace, labels=own),
                 spec=spec,
                 opts=pulumi.ResourceOptions(parent=self),
             )

@@ -20,7 +20,8 @@ from infra.flows import (
     service,
 )
 from infra.naming import GATEWAY, POSTGRES, REDIS
-from infra.settings.groups import Network, Tracing
+from infra.settings.groups import Network
+from infra.settings.telemetry import Tracing
 from services.kit.conventions import MCP_PORT, OPS_PORT, OPS_PORT_NAME
 
 DNS_PORT: Final = 53
@@ -38,7 +39,7 @@ class PlatformFlowsArgs:
         server_egress: Networks that a server's tools call, by the server's name.
         redis: Where Redis is.
         postgres: Where Postgres is.
-        tracing: Where traces go; None for nowhere.
+        tracing: Where traces go; None for nowhere. A collector of the stack's own adds its flows itself.
     """
 
     settings: Network
@@ -52,7 +53,6 @@ class PlatformFlowsArgs:
 def platform_flows(args: PlatformFlowsArgs) -> list[Flow]:
     """All of them."""
     gateway, settings = service(GATEWAY), args.settings
-    prometheus = Namespace(name=settings.monitoring_namespace)
     api_server = Networks(cidrs=settings.api_server_cidrs)
     return [
         Flow(source=gateway, target=ALL_SERVERS, port=MCP_PORT),
@@ -61,7 +61,7 @@ def platform_flows(args: PlatformFlowsArgs) -> list[Flow]:
         Flow(source=gateway, target=store(POSTGRES, args.postgres), port=args.postgres.port),
         *outside(gateway, args.issuer_cidrs, HTTPS_PORT),
         *dns(settings),
-        Flow(source=prometheus, target=ALL_PODS, port=OPS_PORT, name=OPS_PORT_NAME),
+        metrics(settings),
         *_traces(settings, args.tracing),
         *(
             flow
@@ -91,10 +91,20 @@ def dns(settings: Network, source: Pods = CALLERS_OF_NAMES) -> list[Flow]:
     return [Flow(source=source, target=server, port=DNS_PORT, protocols=("UDP", "TCP")) for server in servers]
 
 
+def metrics(settings: Network) -> Flow:
+    """Prometheus may scrape every pod."""
+    prometheus = Namespace(name=settings.monitoring_namespace)
+    return Flow(source=prometheus, target=ALL_PODS, port=OPS_PORT, name=OPS_PORT_NAME)
+
+
 def _traces(settings: Network, tracing: Tracing | None) -> list[Flow]:
-    if tracing is None:
+    if tracing is None or tracing.collector is not None:
         return []
-    if tracing.cidrs:
-        return outside(CALLERS_OF_NAMES, tracing.cidrs, tracing.port)
-    inside = Namespace(name=settings.monitoring_namespace)
-    return [Flow(source=CALLERS_OF_NAMES, target=inside, port=tracing.port)]
+    return to_backend(settings, CALLERS_OF_NAMES, tracing.cidrs, tracing.port)
+
+
+def to_backend(settings: Network, source: Pods, cidrs: Sequence[str], port: int) -> list[Flow]:
+    """To what takes traces or logs: in these networks, or among the pods that watch the cluster."""
+    if cidrs:
+        return outside(source, cidrs, port)
+    return [Flow(source=source, target=Namespace(name=settings.monitoring_namespace), port=port)]

@@ -37,6 +37,7 @@ class Container:
         ports: Port numbers by name.
         env: Plain environment variables.
         secret_env: Environment variables from keys of Secrets.
+        field_env: Environment variables from fields of the pod.
         resources: Requests and limits.
         probes: Startup, readiness and liveness; an init container has none.
         mounts: Volumes it sees.
@@ -50,6 +51,7 @@ class Container:
     ports: Mapping[str, int]
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     secret_env: Mapping[str, SecretKey] = field(default_factory=dict[str, SecretKey])
+    field_env: Mapping[str, str] = field(default_factory=dict[str, str])
     resources: Resources
     probes: Probes = NO_PROBES
     mounts: Sequence[Mount] = ()
@@ -71,6 +73,8 @@ class Pod:
         affinity: Beside which other pods they run, or don't.
         config_hash: Changes with the configuration files, and so rolls the pods; "" without any.
         grace_seconds: From the start of termination to SIGKILL.
+        groups: Ids of groups that its processes are in beside their own.
+        priority_class: The cluster's name for how urgent it is; its default when left out.
     """
 
     stack: Stack
@@ -83,6 +87,8 @@ class Pod:
     affinity: v1.AffinityArgs | None = None
     config_hash: str = ""
     grace_seconds: int = GRACE_SECONDS
+    groups: Sequence[int] = ()
+    priority_class: str | None = None
 
 
 def build_pod(pod: Pod) -> v1.PodTemplateSpecArgs:
@@ -98,7 +104,8 @@ def build_pod(pod: Pod) -> v1.PodTemplateSpecArgs:
             service_account_name=pod.service_account,
             automount_service_account_token=False,
             enable_service_links=False,
-            security_context=pod_security_context(),
+            security_context=pod_security_context(pod.groups),
+            priority_class_name=pod.priority_class,
             termination_grace_period_seconds=pod.grace_seconds,
             topology_spread_constraints=list(pod.spread) or None,
             affinity=pod.affinity,
@@ -200,4 +207,11 @@ def _environment(container: Container) -> list[v1.EnvVarArgs]:
         )
         for name, ref in sorted(container.secret_env.items())
     ]
-    return plain + secret
+    fields = [
+        v1.EnvVarArgs(
+            name=name,
+            value_from=v1.EnvVarSourceArgs(field_ref=v1.ObjectFieldSelectorArgs(field_path=path)),
+        )
+        for name, path in sorted(container.field_env.items())
+    ]
+    return plain + secret + fields

@@ -254,24 +254,6 @@ class Network(Group):
     """Where Prometheus scrapes from."""
 
 
-class Tracing(Group):
-    """Where the gateway and the servers send their traces."""
-
-    endpoint: Url
-    """Of an OpenTelemetry collector, for OTLP over HTTP: scheme, host and the pod's own port."""
-    sample_ratio: float = Field(default=0.1, ge=0, le=1)
-    """Share of the requests that are recorded; callers who record their part have ours recorded, too."""
-    cidrs: tuple[Cidr, ...] = ()
-    """Networks that `endpoint` resolves into, where it is outside of the cluster. It is taken for a pod in
-    `network.monitoring_namespace` when left out."""
-
-    @property
-    def port(self) -> int:
-        """The endpoint's port."""
-        parts = urlsplit(self.endpoint)
-        return parts.port or (443 if parts.scheme == "https" else 80)
-
-
 class Quota(Group):
     """What the stack's namespace can take from its cluster."""
 

@@ -27,12 +27,12 @@ from infra.settings.groups import (
     PostgresStore,
     Quota,
     RedisStore,
-    Tracing,
     takes_local_images,
 )
 from infra.settings.mesh import Mesh
 from infra.settings.monitoring import Monitoring
 from infra.settings.servers import AnyServer, CustomServer
+from infra.settings.telemetry import Logging, Tracing
 from infra.settings.workloads import Gateway
 
 HOST_NAME: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+"
@@ -54,6 +54,8 @@ class Settings(Group):
     """Istio is told nothing when left out."""
     tracing: Tracing | None = None
     """No traces are recorded when left out."""
+    logging: Logging | None = None
+    """Logs stay with the nodes when left out."""
     monitoring: Monitoring | None = None
     """Nothing is declared for Prometheus and Grafana when left out; metrics are there all the same."""
     quota: Quota = Quota()
@@ -188,6 +190,10 @@ class Settings(Group):
             external.check_has("redis.password", self.redis.password.name, self.redis.password.key)
         if isinstance(self.postgres, ExternalPostgres):
             external.check_has("postgres.credentials", self.postgres.credentials, "username", "password")
+        if self.tracing is not None and self.tracing.collector is not None:
+            token = self.tracing.collector.export.token
+            if token is not None:
+                external.check_has("tracing.collector.export.token", token.name, token.key)
         for name, server in self.servers.items():
             for variable, secret in server.secret_env.items() if isinstance(server, CustomServer) else ():
                 external.check_has(f"servers.{name}.secret_env.{variable}", secret.name, secret.key)

@@ -113,6 +113,24 @@ def test_a_development_stack_with_monitoring_is_accepted(tmp_path: Path, kubectl
     assert complaints(kubectl, objects) == []
 
 
+def test_pods_that_read_a_folder_of_the_node_are_admitted_in_the_namespace_of_logs_only(
+    kubectl: Kubectl,
+) -> None:
+    objects = manifests(record("prod"))
+    wanted = {"Namespace", "ServiceAccount", "ResourceQuota", "LimitRange"}
+    assert complaints(kubectl, [item for item in objects if item.kind in wanted]) == []
+    (collectors,) = (item.body for item in objects if item.kind == "DaemonSet")
+    template = plain(collectors["spec"]["template"])
+    answers: dict[str, list[str]] = {}
+    for namespace, account in (("logs-mcp-prod", "log-collector"), ("mcp-prod", "gateway")):
+        metadata = {**template["metadata"], "name": "reader", "namespace": namespace}
+        spec = {**template["spec"], "serviceAccountName": account}
+        body = json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+        answers[namespace] = kubectl.run("create", "--filename", "-", stdin=body).err.splitlines()
+    assert answers["logs-mcp-prod"] == []
+    assert 'violates PodSecurity "restricted:v1.36": restricted volume types' in "".join(answers["mcp-prod"])
+
+
 def test_what_the_server_is_asked_finds_mistakes(kubectl: Kubectl) -> None:
     (monitor, *_) = (item for item in manifests(record("prod")) if item.kind == "ServiceMonitor")
     spec = monitor.body["spec"]

@@ -18,6 +18,8 @@ PLACES = {
         "node-dns": ("10.0.1.6", 53),
         "s3": ("10.1.0.9", 443),
         "pod-identity": ("169.254.170.23", 80),
+        "traces": ("10.20.0.9", 443),
+        "logs": ("10.20.1.9", 443),
     },
 }
 OUTSIDE = {"internet": ("203.0.113.9", 443), "metadata": ("169.254.169.254", 80)}
@@ -47,6 +49,14 @@ EXPECTED = {
         "postgres→dns:53",
         "operator→postgres:5432",
         "operator→postgres:8000",
+        "gateway→otel-collector:4318",
+        "filesystem→otel-collector:4318",
+        "otel-collector→traces:443",
+        "otel-collector→dns:53",
+        "log-collector→logs:443",
+        "log-collector→dns:53",
+        "prometheus→otel-collector:9090",
+        "prometheus→log-collector:9090",
     },
 }
 OF_CLIENTS = {"gateway:8080"}
@@ -82,7 +92,15 @@ def test_exactly_the_flows_of_the_architecture_are_open(graph: Graph) -> None:
     policies = [item for item in objects if item["kind"] == "NetworkPolicy"]
     namespaces = {
         name: {"kubernetes.io/metadata.name": name}
-        for name in (MONITORING, OPERATOR, FRONT_DOOR, "elsewhere", "kube-system", f"mcp-{graph.stack}")
+        for name in (
+            MONITORING,
+            OPERATOR,
+            FRONT_DOOR,
+            "elsewhere",
+            "kube-system",
+            f"mcp-{graph.stack}",
+            f"logs-mcp-{graph.stack}",
+        )
     }
     own = declared_pods(objects)
     around = surroundings(graph.stack)

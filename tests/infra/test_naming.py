@@ -30,6 +30,13 @@ def test_a_stack_name_that_no_namespace_can_have_is_refused(stack: str) -> None:
         namespace(stack)
 
 
+def test_the_namespace_of_logs_is_no_stacks_own() -> None:
+    assert Stack("prod", production=True).logging_namespace == "logs-mcp-prod"
+    assert not namespace("logs-mcp-prod").startswith("logs-")
+    with pytest.raises(PlatformError, match="at most 54 characters where logging is set"):
+        _ = Stack("x" * 55, production=True).logging_namespace
+
+
 def test_selectors_pick_what_the_labels_say(stack: Stack) -> None:
     own = labels(stack, "filesystem", "server")
     assert selector(stack, "filesystem").items() <= own.items()
@@ -65,6 +72,6 @@ def test_the_version_is_the_projects_everywhere() -> None:
 
 def test_base_images_are_pinned_and_the_same_in_every_dockerfile() -> None:
     dockerfiles = [REPOSITORY / "services" / "Dockerfile", *REPOSITORY.glob("infra/images/*/Dockerfile")]
-    assert len(dockerfiles) == 3
+    assert len(dockerfiles) == 4
     for dockerfile in dockerfiles:
         assert f"ARG BASE={versions.BASE_IMAGE}\n" in dockerfile.read_text()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from tests.infra.monitoring.case import Case, fires, quiet
+from tests.infra.monitoring.telemetry_cases import TELEMETRY
 
 GATEWAY = 'job="gateway",pod="gateway-1"'
 CALLS = f'mcp_tool_calls_total{{{GATEWAY},server="files",tool="read",status='
@@ -13,37 +15,8 @@ POOL = f'{{{GATEWAY},server="files"}}'
 VALKEY = 'pod="redis-0",container="redis"'
 CLAIM = 'persistentvolumeclaim="data-postgres-0"'
 
-
-@dataclass(frozen=True)
-class Case:
-    """One trial of an alert.
-
-    Attributes:
-        alert: Its name.
-        what: In words.
-        at: When it is looked at.
-        series: Input, a minute apart; `namespace` is added to each.
-        says: Its summaries where it fires; none where it must not.
-        labels: Those of each, beside the rule's own.
-    """
-
-    alert: str
-    what: str
-    at: str
-    series: Mapping[str, str]
-    says: tuple[str, ...] = ()
-    labels: tuple[Mapping[str, str], ...] = field(default=())
-
-
-def fires(alert: str, what: str, at: str, series: Mapping[str, str], says: str, **labels: str) -> Case:
-    return Case(alert, what, at, series, (says,), (labels,))
-
-
-def quiet(alert: str, what: str, at: str, series: Mapping[str, str]) -> Case:
-    return Case(alert, what, at, series)
-
-
-ALL_UP = {f'up{{job="{job}",pod="{job}-1"}}': "1x30" for job in ("gateway", "files", "redis", "postgres")}
+JOBS = ("gateway", "files", "redis", "postgres", "otel-collector")
+ALL_UP = {f'up{{job="{job}",pod="{job}-1"}}': "1x30" for job in JOBS}
 SERVICES = (
     fires(
         "McpServiceDown",
@@ -461,4 +434,4 @@ BUDGETS = (
     burning(*LATENCY, "8%", slow(0.08, 300), "3d"),
     burning(*LATENCY, "4%", slow(0.04, 300)),
 )
-CASES = (*SERVICES, *CALLED, *RESOURCES, *STATE, *BUDGETS)
+CASES = (*SERVICES, *CALLED, *RESOURCES, *STATE, *BUDGETS, *TELEMETRY)

@@ -19,7 +19,14 @@ STACK = Stack("test", production=True)
 ARGS = MonitoringArgs(
     stack=STACK,
     settings=Monitoring(runbooks=RUNBOOKS),
-    services={"gateway": "gateway", "files": "server", "redis": "cache", "postgres": "database"},
+    services={
+        "gateway": "gateway",
+        "files": "server",
+        "redis": "cache",
+        "postgres": "database",
+        "otel-collector": "telemetry",
+    },
+    logging=True,
     members={"redis": 3, "postgres": 3},
 )
 

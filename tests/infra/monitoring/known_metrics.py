@@ -25,6 +25,8 @@ OTHERS: dict[str, frozenset[str]] = {
     # https://github.com/kubernetes/kube-state-metrics/blob/v2.17.0/docs/metrics/workload/pod-metrics.md
     "kube_pod_container_resource_limits": CONTAINER | {"resource", "unit", "node", "uid"},
     "kube_pod_container_status_restarts_total": CONTAINER | {"uid"},
+    # https://github.com/kubernetes/kube-state-metrics/blob/v2.17.0/docs/metrics/workload/daemonset-metrics.md
+    "kube_daemonset_status_number_unavailable": frozenset({"namespace", "daemonset"}),
     # CloudNativePG: https://cloudnative-pg.io/docs/1.30/monitoring and config/manager/default-monitoring.yaml
     "cnpg_backends_total": TARGET_LABELS | {"datname", "usename", "application_name", "state"},
     "cnpg_collector_pg_wal_archive_status": TARGET_LABELS | {"value"},
@@ -51,13 +53,22 @@ EXPORTERS: dict[str, frozenset[str]] = {
     "pg_stat_database_xact_rollback": TARGET_LABELS | {"datname"},
     "pg_database_size_bytes": TARGET_LABELS | {"datname"},
 }
+COLLECTOR: dict[str, frozenset[str]] = {
+    # OpenTelemetry's collector; a real one is scraped in tests/infra/telemetry/test_collectors.py.
+    "otelcol_receiver_refused_spans_total": TARGET_LABELS | {"receiver", "transport"},
+    "otelcol_receiver_refused_log_records_total": TARGET_LABELS | {"receiver", "transport"},
+    "otelcol_exporter_send_failed_spans_total": TARGET_LABELS | {"exporter"},
+    "otelcol_exporter_send_failed_log_records_total": TARGET_LABELS | {"exporter"},
+    "otelcol_exporter_queue_size": TARGET_LABELS | {"exporter", "data_type"},
+    "otelcol_exporter_queue_capacity": TARGET_LABELS | {"exporter", "data_type"},
+}
 _ROW = re.compile(r"\| `(mcp_\w+)` \| (\w+) \| ([^|]*) \|")
 
 
 def known_metrics() -> dict[str, frozenset[str]]:
     """Labels of every metric, by its name."""
     recorded = {rule["record"]: frozenset({"namespace"}) for rule in rules() if "record" in rule}
-    return {**_of_the_gateway(), **_of_processes(), **OTHERS, **EXPORTERS, **recorded}
+    return {**_of_the_gateway(), **_of_processes(), **OTHERS, **EXPORTERS, **COLLECTOR, **recorded}
 
 
 def _of_the_gateway() -> dict[str, frozenset[str]]:

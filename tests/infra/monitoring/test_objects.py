@@ -34,7 +34,7 @@ def has(labels: Object, wanted: Object) -> bool:
 def test_every_service_is_scraped_once_at_the_port_that_its_pods_have() -> None:
     graph = record("prod")
     monitors, services = bodies(graph, "ServiceMonitor"), bodies(graph, "Service")
-    workloads = bodies(graph, "Deployment", "StatefulSet")
+    workloads = bodies(graph, "Deployment", "StatefulSet", "DaemonSet")
     assert monitors.keys() == workloads.keys()
     assert len(services) == len(monitors)
     for name, monitor in monitors.items():
@@ -45,6 +45,10 @@ def test_every_service_is_scraped_once_at_the_port_that_its_pods_have() -> None:
             if has(service["metadata"]["labels"], monitor["spec"]["selector"]["matchLabels"])
         ]
         (service,) = picked
+        assert (
+            len({item["metadata"]["namespace"] for item in (monitor, services[service], workloads[name])})
+            == 1
+        )
         assert services[service]["metadata"]["labels"][monitor["spec"]["jobLabel"]] == name
         containers = workloads[name]["spec"]["template"]["spec"]["containers"]
         ports = {port["name"]: port["containerPort"] for it in containers for port in it.get("ports", ())}

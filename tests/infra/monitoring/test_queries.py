@@ -8,6 +8,7 @@ import promql_parser as promql
 import pytest
 
 from infra.monitoring.objectives import OURS
+from infra.naming import LOG_COLLECTOR
 from infra.settings.monitoring import LATENCIES
 from services.kit.metrics import DURATION_BUCKETS, ErrorType
 from tests.infra.monitoring.example import Query, dashboards, queries
@@ -57,7 +58,8 @@ def test_every_metric_and_label_of_a_query_exists(query: Query) -> None:
 def test_every_query_asks_for_the_stacks_own_series_only(query: Query) -> None:
     for selector in selectors(promql.parse(query.expr)):
         matchers = {matcher.name: matcher.value for matcher in selector.matchers.matchers}
-        assert matchers["namespace"] == "mcp-test", str(selector)
+        logs = matchers.get("job", matchers.get("daemonset")) == LOG_COLLECTOR
+        assert matchers["namespace"] == ("logs-mcp-test" if logs else "mcp-test"), str(selector)
 
 
 @pytest.mark.parametrize(

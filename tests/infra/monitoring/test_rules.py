@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from infra.cluster import packages, silent
-from tests.infra.monitoring.cases import CASES, Case
+from tests.infra.monitoring.case import Case
+from tests.infra.monitoring.cases import CASES
 from tests.infra.monitoring.example import RUNBOOKS, alerts, groups, objects
 
 Group = dict[str, Any]
@@ -38,11 +39,12 @@ def promtool(*arguments: str | Path) -> None:
 
 
 def rule_of(case: Case, labels: dict[str, str]) -> dict[str, Any]:
-    """The alerting rule that a case is about; of several of the same name, by its window."""
+    """The alerting rule that a case is about; of several of the same name, by what tells them apart."""
     (found,) = (
         it
         for it in alerts()
-        if it["alert"] == case.alert and it["labels"].get("window") == labels.get("window")
+        if it["alert"] == case.alert
+        and all(it["labels"].get(label) == labels.get(label) for label in ("window", "signal"))
     )
     return found
 
@@ -80,7 +82,10 @@ def trial(case: Case) -> dict[str, Any]:
     return {
         "interval": "1m",
         "input_series": [
-            {"series": name.replace("{", '{namespace="mcp-test",', 1), "values": values}
+            {
+                "series": name if "namespace=" in name else name.replace("{", '{namespace="mcp-test",', 1),
+                "values": values,
+            }
             for name, values in case.series.items()
         ],
         "alert_rule_test": [{"eval_time": case.at, "alertname": case.alert, "exp_alerts": expected(case)}],
