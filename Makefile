@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-EXTRAS := gateway servers infra cli bench dev
+EXTRAS := gateway servers backup infra cli bench dev
 STACK  ?= dev
 WORKERS ?= 2
 ALONE  := tests/cluster tests/docker tests/engine tests/images tests/conformance tests/linters \

@@ -39,7 +39,7 @@ class PostgresServer:
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         self.log = self.folder / "log"
-        self._bin = _binaries()
+        self.programs = _binaries()
         self._user: dict[str, Any] = {}
         if os.geteuid() == 0:
             account = pwd.getpwnam("postgres")
@@ -51,7 +51,7 @@ class PostgresServer:
         password.write_text(self.PASSWORD)
         options = ["--pgdata", self.folder / "data", "--username", self.OWNER, "--pwfile", password]
         options += ["--auth", "scram-sha-256", "--no-sync", "--encoding", "UTF8", "--locale", "C"]
-        subprocess.run([self._bin / "initdb", *options], check=True, capture_output=True, **self._user)
+        subprocess.run([self.programs / "initdb", *options], check=True, capture_output=True, **self._user)
         self.start()
 
     def start(self) -> None:
@@ -65,13 +65,13 @@ class PostgresServer:
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with self.log.open("ab") as log:
             self._popen = subprocess.Popen(
-                [self._bin / "postgres", "-D", self.folder / "data", *options],
+                [self.programs / "postgres", "-D", self.folder / "data", *options],
                 stdout=log,
                 stderr=log,
                 **self._user,
             )
         deadline = time.monotonic() + START_SECONDS
-        ready = [self._bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        ready = [self.programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         while subprocess.run(ready, check=False).returncode:
             assert self._popen.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()

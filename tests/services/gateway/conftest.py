@@ -243,12 +243,13 @@ class RedisServer:
         self.password_file.write_text(f"{self.PASSWORD}\n")
         self.settings = {"host": "127.0.0.1", "port": self.port, "password_file": str(self.password_file)}
         self._folder = folder
+        self.log = folder / "redis.log"
         self.start()
 
     def start(self) -> None:
         arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
         arguments += ["--save", "", "--requirepass", self.PASSWORD]
-        with (self._folder / "redis.log").open("ab") as log:
+        with self.log.open("ab") as log:
             self._popen = subprocess.Popen([redis_program(), *arguments], stdout=log, stderr=log)
         wait_for(lambda: accepts(self.port), "redis on its port")
 

@@ -1,0 +1,1 @@
+"""What can be backed up, each in its own way."""
