@@ -10,6 +10,7 @@ import pulumi_kubernetes as kubernetes
 
 from infra import naming
 from infra.assembly_aws import AwsSide, assemble_aws
+from infra.assembly_backup import Stores, assemble_backup, patience
 from infra.assembly_docker import assemble_docker
 from infra.assembly_edge import assemble_edge
 from infra.assembly_images import (
@@ -121,6 +122,8 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
         stack, settings, lambda name: folder_image(name, settings, pushed_to), provider, inside
     )
     flows += telemetry.flows
+    stores = Stores(postgres=postgres.endpoint, redis=redis.endpoint, server=postgres_image)
+    flows += assemble_backup(stack, settings, pushed_to, stores, inside)
     flows += assemble_mesh(stack, settings, _services(settings), flows, inside)
     Network("network", NetworkArgs(stack=stack, flows=flows), inside)
     namespaces = [namespace, *([telemetry.logging] if telemetry.logging else [])]
@@ -161,6 +164,8 @@ def _aws(stack: Stack, settings: Settings) -> AwsSide | None:
     brought = [own_image(name) for name, server in sorted(settings.servers.items()) if is_built(server)]
     collector = [COLLECTOR_IMAGE] if is_collector_built(settings) else []
     images = [*_SERVICE_IMAGES, *built, *collector, *brought]
+    if settings.backup:
+        images += [naming.BACKUP, *([] if naming.POSTGRES in images else [naming.POSTGRES])]
     archived = is_archived(settings.postgres)
     return assemble_aws(stack, settings.aws, settings.images.registry, images, archived=archived)
 
@@ -213,5 +218,6 @@ def _monitoring(stack: Stack, settings: Settings, opts: pulumi.ResourceOptions) 
         members=members_of(settings),
         operated=operated,
         logging=settings.logging is not None,
+        backups=patience(settings),
     )
     Monitoring("monitoring", args, opts)

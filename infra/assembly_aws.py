@@ -18,7 +18,17 @@ from infra.components.aws.managed_redis import ManagedRedis, ManagedRedisArgs
 from infra.components.aws.workload_identity import WorkloadIdentity, WorkloadIdentityArgs
 from infra.components.postgres import ArchivePlace
 from infra.labels import INSTANCE, PART_OF
-from infra.naming import BACKUP, EXTERNAL_SECRETS, POSTGRES, PROJECT, REDIS, RESTORE, Stack
+from infra.naming import (
+    BACKUP,
+    BACKUPS_OF,
+    EXTERNAL_SECRETS,
+    POSTGRES,
+    PROJECT,
+    REDIS,
+    RESTORE,
+    RESTORES_OF,
+    Stack,
+)
 from infra.settings.aws import Aws
 
 BACKUPS: Final = "backups"
@@ -58,18 +68,24 @@ def assemble_aws(stack: Stack, aws: Aws, registry: str, images: Sequence[str], *
     }
     bucket = BackupBucket(BACKUPS, BackupBucketArgs(stack=stack, aws=aws), opts)
     identities = {
-        BACKUP: _identity(stack, aws, BACKUP, stack.namespace, grants.write_backups(stack, aws), opts),
-        RESTORE: _identity(stack, aws, RESTORE, stack.namespace, grants.read_backups(stack, aws), opts),
+        BACKUP: _identity(stack, aws, BACKUP, BACKUPS_OF, grants.write_backups(stack, aws), opts),
+        RESTORE: _identity(stack, aws, RESTORE, RESTORES_OF, grants.read_backups(stack, aws), opts),
     }
     if stack.secrets and stack.secrets.of_account:
         statements = grants.read_secrets(aws, stack.secrets)
         identities[EXTERNAL_SECRETS] = _identity(
-            stack, aws, EXTERNAL_SECRETS, aws.operators_namespace, statements, opts
+            stack,
+            aws,
+            EXTERNAL_SECRETS,
+            (EXTERNAL_SECRETS,),
+            statements,
+            opts,
+            namespace=aws.operators_namespace,
         )
     archive = None
     if archived:
         grant = grants.archive_database(stack, aws, POSTGRES)
-        identity = identities[POSTGRES] = _identity(stack, aws, POSTGRES, stack.namespace, grant, opts)
+        identity = identities[POSTGRES] = _identity(stack, aws, POSTGRES, (POSTGRES,), grant, opts)
         annotated = identity.role_arn if aws.identity == "irsa" else ""
         archive = ArchivePlace(bucket=bucket.bucket, identity=identity, role_arn=annotated)
     roles = {name: identity.role_arn for name, identity in identities.items()}
@@ -100,12 +116,18 @@ def _account(stack: Stack, aws: Aws) -> pulumi_aws.Provider:
 def _identity(
     stack: Stack,
     aws: Aws,
-    service: str,
-    namespace: str,
+    name: str,
+    service_accounts: Sequence[str],
     statements: Sequence[Statement],
     opts: pulumi.ResourceOptions,
+    *,
+    namespace: str | None = None,
 ) -> WorkloadIdentity:
     args = WorkloadIdentityArgs(
-        stack=stack, aws=aws, namespace=namespace, service_account=service, statements=statements
+        stack=stack,
+        aws=aws,
+        namespace=namespace or stack.namespace,
+        service_accounts=service_accounts,
+        statements=statements,
     )
-    return WorkloadIdentity(service, args, opts)
+    return WorkloadIdentity(name, args, opts)

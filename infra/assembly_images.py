@@ -15,6 +15,8 @@ from infra.settings.groups import AnyPostgres, AnyRedis, Store
 from infra.settings.servers import AnyServer, CustomServer
 
 _SERVICES_DOCKERFILE: Final = "services/Dockerfile"
+_SYSTEM_PACKAGES: Final = {"backup": "postgresql-client-17 valkey-server"}
+"""Debian's, with programs that a service runs."""
 
 PushedTo = Mapping[str, EcrRepository]
 """The repositories that the stack makes, by image."""
@@ -45,6 +47,8 @@ def custom_image(
 def service_image(package: str, settings: Settings, pushed_to: PushedTo) -> pulumi.Output[str]:
     """The image of one folder below services/, with the locked requirements of the same name."""
     build_args = {"EXTRA": package, "PACKAGE": package}
+    if package in _SYSTEM_PACKAGES:
+        build_args["SYSTEM_PACKAGES"] = _SYSTEM_PACKAGES[package]
     args = ImageArgs(settings=settings.images, dockerfile=_SERVICES_DOCKERFILE, build_args=build_args)
     return Image(package, args, _after(package, pushed_to)).ref
 

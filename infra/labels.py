@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from infra.naming import PROJECT, Stack
 
-Component = Literal["platform", "gateway", "server", "cache", "database", "telemetry"]
+Component = Literal["platform", "gateway", "server", "cache", "database", "telemetry", "backup"]
 """What part an object plays: the value of `app.kubernetes.io/component`."""
 
 NAME: Final = "app.kubernetes.io/name"

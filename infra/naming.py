@@ -15,7 +15,19 @@ GATEWAY: Final = "gateway"
 REDIS: Final = "redis"
 POSTGRES: Final = "postgres"
 BACKUP: Final = "backup"
+BACKUP_CONFIGURATION: Final = "backup-configuration"
+BACKUP_POSTGRES: Final = "backup-postgres"
+BACKUP_REDIS: Final = "backup-redis"
+ALL_BACKUPS: Final = "all-backups"
 RESTORE: Final = "restore"
+RESTORE_CONFIGURATION: Final = "restore-configuration"
+RESTORE_DRILL: Final = "restore-drill"
+RESTORE_POSTGRES: Final = "restore-postgres"
+RESTORE_REDIS: Final = "restore-redis"
+BACKUPS_OF: Final = (BACKUP_CONFIGURATION, BACKUP_POSTGRES, BACKUP_REDIS)
+"""Jobs that write to the bucket; each has a service account of its own."""
+RESTORES_OF: Final = (RESTORE_CONFIGURATION, RESTORE_DRILL, RESTORE_POSTGRES, RESTORE_REDIS)
+"""Jobs that read it."""
 EXTERNAL_SECRETS: Final = "external-secrets"
 GATEWAY_LOCK: Final = "gateway-lock"
 GATEWAY_POLICY: Final = "gateway-policy"
@@ -29,6 +41,7 @@ EDGE_REDIRECT: Final = "edge-redirect"
 SECRET_STORE: Final = "secrets-manager"  # noqa: S105 - an object's name
 ALERTS: Final = "alerts"
 OBJECTIVES: Final = "objectives"
+BACKUPS: Final = "backups"
 DEFAULT_DENY: Final = "default-deny"
 EVERY_POD: Final = "every-pod"
 SERVERS: Final = "all-servers"
@@ -53,6 +66,8 @@ RESERVED: Final = frozenset(
             RESTORE,
             EXTERNAL_SECRETS,
         ),
+        *(BACKUP_CONFIGURATION, BACKUP_POSTGRES, BACKUP_REDIS, ALL_BACKUPS),
+        *(RESTORE_CONFIGURATION, RESTORE_DRILL, RESTORE_POSTGRES, RESTORE_REDIS),
         *(EDGE, TOKEN_ISSUER, ISSUER_KEYS, STATE_KEYS, PROJECT, PEERS),
         *(DEFAULT_DENY, EVERY_POD, SERVERS, SERVICES, WAYPOINT),
         # Of replicated stores; the last three are CloudNativePG's Services.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pulumi
 from pulumi_kubernetes.core.v1 import ServiceAccount
@@ -22,11 +22,13 @@ class IdentityArgs:
         stack: The stack.
         component: What part the service plays.
         rules: What it may do in its own namespace; nothing unless listed.
+        annotations: Of the account, for whoever gives it an identity outside the cluster.
     """
 
     stack: Stack
     component: Component
     rules: Sequence[PolicyRuleArgs] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class Identity(pulumi.ComponentResource):
@@ -38,12 +40,17 @@ class Identity(pulumi.ComponentResource):
         super().__init__("mcp:security:Identity", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
 
-        def metadata() -> ObjectMetaArgs:
+        def metadata(annotations: Mapping[str, str] | None = None) -> ObjectMetaArgs:
             return ObjectMetaArgs(
-                name=name, namespace=args.stack.namespace, labels=labels(args.stack, name, args.component)
+                name=name,
+                namespace=args.stack.namespace,
+                labels=labels(args.stack, name, args.component),
+                annotations=annotations or None,
             )
 
-        ServiceAccount(name, metadata=metadata(), automount_service_account_token=False, opts=child)
+        ServiceAccount(
+            name, metadata=metadata(args.annotations), automount_service_account_token=False, opts=child
+        )
         self.service_account = name
         if args.rules:
             Role(name, metadata=metadata(), rules=list(args.rules), opts=child)

@@ -13,6 +13,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from infra.labels import NAME, Component, labels, selector
 from infra.monitoring import telemetry_alerts
 from infra.monitoring.alerts import Alerts
+from infra.monitoring.backup_alerts import build_group
 from infra.monitoring.dashboards import build_dashboards
 from infra.monitoring.objectives import build_groups
 from infra.monitoring.resources import (
@@ -26,7 +27,17 @@ from infra.monitoring.resources import (
     ServiceMonitor,
     ServiceMonitorSpec,
 )
-from infra.naming import ALERTS, COLLECTOR, LOG_COLLECTOR, OBJECTIVES, PROJECT, TELEMETRY, Stack, dashboard
+from infra.naming import (
+    ALERTS,
+    BACKUPS,
+    COLLECTOR,
+    LOG_COLLECTOR,
+    OBJECTIVES,
+    PROJECT,
+    TELEMETRY,
+    Stack,
+    dashboard,
+)
 from infra.settings.monitoring import Monitoring as MonitoringSettings
 from services.kit.conventions import METRICS_PATH, OPS_PORT_NAME
 
@@ -49,6 +60,7 @@ class MonitoringArgs:
         members: How many members a replicated store should have, by its name.
         operated: Pods that an operator makes, by the service's name: labels, and the port of their metrics.
         logging: Whether there are collectors of logs, which are scraped in a namespace of their own.
+        backups: The most seconds between two successes of each of its CronJobs.
     """
 
     stack: Stack
@@ -57,6 +69,7 @@ class MonitoringArgs:
     members: Mapping[str, int] = field(default_factory=dict[str, int])
     operated: Mapping[str, Operated] = field(default_factory=dict[str, "Operated"])
     logging: bool = False
+    backups: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,11 +127,15 @@ def build_rules(args: MonitoringArgs) -> dict[str, PrometheusRuleSpec]:
     telemetry = telemetry_alerts.build_groups(
         args.stack, args.settings, traces=COLLECTOR in args.services, logs=args.logging
     )
-    return {
+    found = {
         ALERTS: PrometheusRuleSpec(groups=alerts.groups()),
         OBJECTIVES: PrometheusRuleSpec(groups=build_groups(args.stack, args.settings)),
         **({TELEMETRY: PrometheusRuleSpec(groups=telemetry)} if telemetry else {}),
     }
+    if args.backups:
+        group = build_group(args.stack, args.settings, args.backups)
+        found[BACKUPS] = PrometheusRuleSpec(groups=(group,))
+    return found
 
 
 class Monitoring(pulumi.ComponentResource):

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from pulumi_kubernetes.core import v1
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from infra.settings.workloads import Volume
 
 API_TOKEN_SECONDS: Final = 3600
 """How long a pod's token for the Kubernetes API is valid; the kubelet renews it well before."""
@@ -111,6 +114,30 @@ def host_folder(name: str, path: str) -> Mount:
     return Mount(
         volume=v1.VolumeArgs(name=name, host_path=v1.HostPathVolumeSourceArgs(path=path, type="Directory")),
         at=v1.VolumeMountArgs(name=name, mount_path=path, read_only=True),
+    )
+
+
+def memory(name: str, path: str, size: str) -> Mount:
+    """An empty folder in memory, which counts as the pod's: for what must be on no disk."""
+    source = v1.EmptyDirVolumeSourceArgs(medium="Memory", size_limit=size)
+    return Mount(
+        volume=v1.VolumeArgs(name=name, empty_dir=source),
+        at=v1.VolumeMountArgs(name=name, mount_path=path),
+    )
+
+
+def pods_own_claim(name: str, path: str, volume: Volume, labels: Mapping[str, str]) -> Mount:
+    """A claim that is made for the pod, and goes with it: room that a node's own disk may not have."""
+    spec = v1.PersistentVolumeClaimSpecArgs(
+        access_modes=["ReadWriteOnce"],
+        storage_class_name=volume.storage_class,
+        resources=v1.VolumeResourceRequirementsArgs(requests={"storage": volume.size}),
+    )
+    template = v1.PersistentVolumeClaimTemplateArgs(metadata=ObjectMetaArgs(labels=labels), spec=spec)
+    source = v1.EphemeralVolumeSourceArgs(volume_claim_template=template)
+    return Mount(
+        volume=v1.VolumeArgs(name=name, ephemeral=source),
+        at=v1.VolumeMountArgs(name=name, mount_path=path),
     )
 
 

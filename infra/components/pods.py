@@ -42,6 +42,7 @@ class Container:
         probes: Startup, readiness and liveness; an init container has none.
         mounts: Volumes it sees.
         pause_before_stop: Whether clients come through a Service, so that stopping must wait for its proxies.
+        sidecar: Whether an init container goes on beside those that follow, once its startup probe succeeds.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Container:
     probes: Probes = NO_PROBES
     mounts: Sequence[Mount] = ()
     pause_before_stop: bool = True
+    sidecar: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +77,7 @@ class Pod:
         grace_seconds: From the start of termination to SIGKILL.
         groups: Ids of groups that its processes are in beside their own.
         priority_class: The cluster's name for how urgent it is; its default when left out.
+        ends: Whether the pod's work is done at some time, and then it isn't started again.
     """
 
     stack: Stack
@@ -89,6 +92,7 @@ class Pod:
     grace_seconds: int = GRACE_SECONDS
     groups: Sequence[int] = ()
     priority_class: str | None = None
+    ends: bool = False
 
 
 def build_pod(pod: Pod) -> v1.PodTemplateSpecArgs:
@@ -107,6 +111,7 @@ def build_pod(pod: Pod) -> v1.PodTemplateSpecArgs:
             security_context=pod_security_context(pod.groups),
             priority_class_name=pod.priority_class,
             termination_grace_period_seconds=pod.grace_seconds,
+            restart_policy="Never" if pod.ends else None,
             topology_spread_constraints=list(pod.spread) or None,
             affinity=pod.affinity,
             init_containers=[build_container(item) for item in pod.init] or None,
@@ -133,6 +138,7 @@ def build_container(container: Container) -> v1.ContainerArgs:
         readiness_probe=container.probes.readiness,
         liveness_probe=container.probes.liveness,
         lifecycle=v1.LifecycleArgs(pre_stop=pause) if container.pause_before_stop else None,
+        restart_policy="Always" if container.sidecar else None,
         security_context=container_security_context(),
         volume_mounts=[mount.at for mount in container.mounts] or None,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
@@ -11,6 +11,7 @@ from pydantic import model_validator
 
 from infra.naming import RESERVED
 from infra.settings.aws import Aws
+from infra.settings.backup import Backup
 from infra.settings.docker import check_docker
 from infra.settings.edge import Edge
 from infra.settings.external_secrets import ExternalSecrets
@@ -65,6 +66,8 @@ class Settings(Group):
     """A front door with TLS, by the Gateway API; `gateway.expose` says how it is reached when left out."""
     external_secrets: ExternalSecrets | None = None
     """The program makes the secrets when left out; they are then in Pulumi's state, encrypted."""
+    backup: Backup | None = None
+    """Nothing is backed up when left out."""
 
     @property
     def production(self) -> bool:
@@ -186,17 +189,31 @@ class Settings(Group):
                 "must be false where external_secrets is set: the program makes its key",
                 self.auth.dev_issuer,
             )
+        for place, name, keys in self._named_secrets():
+            external.check_has(place, name, *keys)
+        return self
+
+    def _named_secrets(self) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+        """Every Secret that a setting names: where, which, and the keys that are read of it."""
         if isinstance(self.redis, ExternalRedis):
-            external.check_has("redis.password", self.redis.password.name, self.redis.password.key)
+            yield "redis.password", self.redis.password.name, (self.redis.password.key,)
         if isinstance(self.postgres, ExternalPostgres):
-            external.check_has("postgres.credentials", self.postgres.credentials, "username", "password")
-        if self.tracing is not None and self.tracing.collector is not None:
-            token = self.tracing.collector.export.token
-            if token is not None:
-                external.check_has("tracing.collector.export.token", token.name, token.key)
+            yield "postgres.credentials", self.postgres.credentials, ("username", "password")
+        collector = self.tracing.collector if self.tracing else None
+        if collector is not None and collector.export.token is not None:
+            token = collector.export.token
+            yield "tracing.collector.export.token", token.name, (token.key,)
         for name, server in self.servers.items():
             for variable, secret in server.secret_env.items() if isinstance(server, CustomServer) else ():
-                external.check_has(f"servers.{name}.secret_env.{variable}", secret.name, secret.key)
+                yield f"servers.{name}.secret_env.{variable}", secret.name, (secret.key,)
+        if self.backup is not None and self.backup.bucket is not None:
+            keys = ("access_key_id", "secret_access_key")
+            yield "backup.bucket.credentials", self.backup.bucket.credentials, keys
+
+    @model_validator(mode="after")
+    def _backups_have_a_place(self) -> Settings:
+        if self.backup is not None:
+            self.backup.check(self.aws, self.postgres, production=self.production)
         return self
 
     @model_validator(mode="after")

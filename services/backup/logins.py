@@ -11,7 +11,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from services.backup.errors import BackupError
-from services.backup.parts.redis import client
+from services.backup.parts.redis import HOST, client, copied
 from services.backup.settings import PASSWORD, USERNAME, PostgresPlace, RedisPlace
 from services.kit.postgres.roles import Role, ensure_role
 from services.kit.postgres.settings import PostgresSettings, connect_arguments
@@ -84,7 +84,9 @@ def prepare_redis(place: RedisPlace, owner: Path, login: Path) -> None:
         BackupError: The owner can't make it.
     """
     password = write_login(login, USER)
-    connection: Redis = client(place, owner)
+    member = copied(place, owner)
+    (login / HOST).write_text(member.host, encoding="utf-8")
+    connection: Redis = client(member, owner)
     try:
         connection.acl_setuser(
             USER,

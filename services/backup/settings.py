@@ -37,13 +37,22 @@ class PostgresPlace(BaseModel):
 
 
 class RedisPlace(BaseModel):
-    """A Redis or Valkey."""
+    """A Redis or Valkey: one server, or a primary and its replicas in any order."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: Text
+    hosts: Annotated[tuple[Text, ...], Field(min_length=1)]
     port: Port = 6379
     tls: bool = False
+
+    @property
+    def host(self) -> str:
+        """The only one, or the first."""
+        return self.hosts[0]
+
+    def only(self, host: str) -> "RedisPlace":
+        """One member of it."""
+        return self.model_copy(update={"hosts": (host,)})
 
 
 class Settings(BaseSettings):

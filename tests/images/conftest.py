@@ -17,6 +17,7 @@ from infra.engine.build_buildah import Buildah
 from infra.engine.build_settings import BuildSettings
 from infra.engine.record import record
 from tests.images.oci import Container, Root, unpack
+from tests.infra.test_variants import evaluate
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +41,12 @@ def home(buildah: Buildah, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> G
 
 
 @pytest.fixture(scope="session")
-def specs() -> dict[str, ImageSpec]:
-    return {spec.name: spec for spec in image_specs(record("dev"))}
+def specs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ImageSpec]:
+    """Of stack dev, and of one with backups."""
+    bucket = {"endpoint": "http://s3.test", "name": "copies", "credentials": "s3"}
+    backup = {"cidrs": ["192.0.2.0/24"], "bucket": bucket}
+    more = image_specs(evaluate(tmp_path_factory.mktemp("more"), backup=backup))
+    return {spec.name: spec for spec in [*more, *image_specs(record("dev"))]}
 
 
 @pytest.fixture(scope="session")

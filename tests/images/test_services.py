@@ -12,7 +12,7 @@ from infra.engine.build_settings import BuildSettings
 from services.kit.conventions import RUN_AS_USER
 from tests.images.oci import Container, Root
 
-pytestmark = [pytest.mark.images, pytest.mark.parametrize("name", ["gateway", "servers"])]
+pytestmark = [pytest.mark.images, pytest.mark.parametrize("name", ["gateway", "servers", "backup"])]
 
 GetImage = Callable[[str], Root]
 

@@ -12,7 +12,7 @@ from infra.cluster.netpol.verdicts import Policies, Ports
 
 Object = Mapping[str, Any]
 
-WORKLOADS: Final = ("Deployment", "StatefulSet", "DaemonSet", "Job")
+WORKLOADS: Final = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")
 INSTANCE_PORTS: Final = {"postgresql": 5432, "status": 8000, "metrics": 9187}
 """Of the pods that CloudNativePG makes."""
 
@@ -34,6 +34,12 @@ class Place:
     ports: Sequence[int] = ()
     pod: Pod | None = None
     several: bool = False
+
+
+def template_of(workload: Object) -> Object:
+    """What its pods are made from."""
+    spec = workload["spec"]["jobTemplate"]["spec"] if workload["kind"] == "CronJob" else workload["spec"]
+    return spec["template"]
 
 
 def declared_pods(objects: Iterable[Object]) -> list[Place]:
@@ -62,7 +68,7 @@ def _labels_and_ports(item: Object) -> tuple[dict[str, str], dict[str, tuple[str
         ports = {name: ("TCP", number) for name, number in INSTANCE_PORTS.items()}
         return {"cnpg.io/cluster": item["metadata"]["name"]}, ports
     if item["kind"] in WORKLOADS:
-        template = item["spec"]["template"]
+        template = template_of(item)
         return template["metadata"]["labels"], named_ports(template["spec"])
     return None
 

@@ -10,6 +10,7 @@ from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -19,7 +20,12 @@ from infra.engine.kubectl import Kubectl
 from infra.engine.manifest import Manifest, manifests, plain
 from infra.engine.plan import against
 from infra.engine.record import record
+from services.backup.bucket import Bucket
+from services.backup.errors import BackupError
+from services.backup.parts import configuration
+from services.backup.settings import BucketSettings
 from tests.cluster.control_plane import ControlPlane, control_plane, install_crds
+from tests.infra.aws.server import REGION, Server
 from tests.infra.mesh.stacks import NAMES, evaluate_in_mesh
 from tests.infra.monitoring.example import RUNBOOKS
 from tests.infra.test_variants import SERVERS, evaluate
@@ -129,6 +135,63 @@ def test_pods_that_read_a_folder_of_the_node_are_admitted_in_the_namespace_of_lo
         answers[namespace] = kubectl.run("create", "--filename", "-", stdin=body).err.splitlines()
     assert answers["logs-mcp-prod"] == []
     assert 'violates PodSecurity "restricted:v1.36": restricted volume types' in "".join(answers["mcp-prod"])
+
+
+def test_the_configuration_is_backed_up_by_an_account_that_sees_no_secret(
+    tmp_path: Path, kubectl: Kubectl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = {"endpoint": "http://s3.test", "name": "copies", "credentials": "s3"}
+    graph = evaluate(tmp_path, backup={"cidrs": ["192.0.2.0/24"], "bucket": place})
+    declared = [it for it in manifests(graph) if it.kind not in {"Secret", "StatefulSet"}]
+    assert complaints(kubectl, declared) == []
+    (job,) = (it.body for it in declared if (it.kind, it.name) == ("CronJob", "backup-configuration"))
+    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    resources = json.loads(next(it["value"] for it in container["env"] if it["name"] == "BACKUP_RESOURCES"))
+    account = act_as(kubectl, "backup-configuration", tmp_path, monkeypatch)
+
+    server = Server(tmp_path / "s3.log")
+    try:
+        bucket = bucket_of(server, monkeypatch)
+        configuration.back_up(bucket, "mcp-dev", resources, account)
+        found = bucket.find("configuration", "newest")
+        items = json.loads(configuration.read(found, bucket.read(found)))["items"]
+        with pytest.raises(BackupError, match="secrets: 403 Forbidden"):
+            list(configuration.Api(account).list("v1", "mcp-dev", "secrets"))
+    finally:
+        server.stop()
+
+    names = {(it["kind"], it["metadata"]["name"]) for it in items}
+    kinds = {kind for kind, _ in names}
+    assert kinds >= {"ConfigMap", "CronJob", "Deployment", "NetworkPolicy", "Role", "ServiceAccount"}
+    assert names >= {(it.kind, it.name) for it in declared if it.kind in kinds}
+    assert ("ConfigMap", "kube-root-ca.crt") not in names
+    body = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    done = kubectl.run("diff", "--server-side", "--force-conflicts", "--filename", "-", stdin=body)
+    assert (done.code, done.out) == (0, ""), done.err
+
+
+def act_as(kubectl: Kubectl, account: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a pod of the account is given: the API's address, its token and the authority."""
+    config = json.loads(kubectl.must("config", "view", "--raw", "--minify", "--output=json"))
+    cluster = config["clusters"][0]["cluster"]
+    server = urlsplit(cluster["server"])
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", str(server.hostname))
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(server.port))
+    (folder / "token").write_text(kubectl.must("create", "token", account, "--namespace=mcp-dev"))
+    (folder / "ca.crt").write_text(Path(cluster["certificate-authority"]).read_text())
+    return folder
+
+
+def bucket_of(server: Server, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    server.client("s3").create_bucket(
+        Bucket="copies", CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
+    told = {"STACK": "dev", "NAMESPACE": "mcp-dev", "BUCKET": "s3://copies", "REGION": REGION}
+    for name, value in {**told, "ENDPOINT": server.url}.items():
+        monkeypatch.setenv(f"BACKUP_{name}", value)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    return Bucket(BucketSettings())  # pyright: ignore[reportCallIssue] - from the environment
 
 
 def test_what_the_server_is_asked_finds_mistakes(kubectl: Kubectl) -> None:

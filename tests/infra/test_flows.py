@@ -23,6 +23,10 @@ PLACES = {
     },
 }
 OUTSIDE = {"internet": ("203.0.113.9", 443), "metadata": ("169.254.169.254", 80)}
+JOBS = (
+    *("backup-configuration", "backup-postgres", "backup-redis"),
+    *("restore-configuration", "restore-drill", "restore-postgres", "restore-redis"),
+)
 EXPECTED = {
     "dev": {
         "gateway→filesystem:8080",
@@ -57,6 +61,10 @@ EXPECTED = {
         "log-collector→dns:53",
         "prometheus→otel-collector:9090",
         "prometheus→log-collector:9090",
+        "backup-configuration→api-server:443",
+        *(f"{job}-postgres→postgres:5432" for job in ("backup", "restore")),
+        *(f"{job}-redis→redis:6379" for job in ("backup", "restore")),
+        *(f"{job}→{place}" for job in JOBS for place in ("s3:443", "pod-identity:80", "dns:53")),
     },
 }
 OF_CLIENTS = {"gateway:8080"}

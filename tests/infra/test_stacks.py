@@ -51,8 +51,21 @@ def of_others(graph: Graph, item: Mapping[str, Any]) -> str:
     return "" if namespace == own else f".{namespace}"
 
 
-def templates(graph: Graph) -> dict[str, Object]:
+def services(graph: Graph) -> dict[str, Object]:
+    """The templates of pods that go on."""
     return {name: item["spec"]["template"] for name, item in objects(graph, *WORKLOADS).items()}
+
+
+def jobs(graph: Graph) -> dict[str, Object]:
+    """The templates of pods whose work is done at some time."""
+    return {
+        name: item["spec"]["jobTemplate"]["spec"]["template"]
+        for name, item in objects(graph, "CronJob").items()
+    }
+
+
+def templates(graph: Graph) -> dict[str, Object]:
+    return {**services(graph), **jobs(graph)}
 
 
 def containers(graph: Graph) -> Iterator[tuple[str, Object]]:
@@ -213,14 +226,17 @@ def test_every_service_account_is_used_by_exactly_one_workload(graph: Graph) -> 
     )
 
 
-def test_only_the_gateway_may_ask_the_api(graph: Graph) -> None:
+def test_only_the_gateway_and_the_backup_of_objects_may_ask_the_api(graph: Graph) -> None:
+    backed_up = bool(jobs(graph))
     tokens = {
         name
         for name, item in templates(graph).items()
         if "serviceAccountToken" in json.dumps(item["spec"]["volumes"])
     }
-    assert tokens == {"Deployment/gateway"}
-    assert set(objects(graph, "Role", "RoleBinding")) == {"Role/gateway", "RoleBinding/gateway"}
+    assert tokens == {"Deployment/gateway"} | ({"CronJob/backup-configuration"} if backed_up else set())
+    allowed = {"gateway"} | ({"backup-configuration"} if backed_up else set())
+    assert set(objects(graph, "Role")) == {f"Role/{name}" for name in allowed}
+    assert set(objects(graph, "RoleBinding")) == {f"RoleBinding/{name}" for name in allowed}
 
 
 def test_every_pod_is_covered_by_default_deny_and_may_be_scraped(graph: Graph) -> None:
@@ -233,7 +249,8 @@ def test_every_pod_is_covered_by_default_deny_and_may_be_scraped(graph: Graph) -
             if of_others(graph, item) == own and picks(item["spec"]["podSelector"], labels)
         }
         assert {DEFAULT_DENY, EVERY_POD} < covering, name
-        assert any(
+        # What ends by itself is watched by kube-state-metrics.
+        assert name in jobs(graph) or any(
             port["name"] == "ops"
             for container in template["spec"]["containers"]
             for port in container["ports"]
@@ -306,8 +323,14 @@ def test_tool_servers_are_labelled_for_discovery(graph: Graph) -> None:
     assert {name: label for name, label in servers.items() if label} == {"filesystem": "filesystem"}
 
 
+def pods_own_claims(template: Object) -> list[Object]:
+    """Templates of the claims that are made with each pod."""
+    volumes = template["spec"]["volumes"]
+    return [it["ephemeral"]["volumeClaimTemplate"] for it in volumes if "ephemeral" in it]
+
+
 def test_the_quota_admits_the_stack_at_its_busiest(graph: Graph) -> None:
-    """Every service at its maximum, and one more pod of each while it is updated."""
+    """Every service at its maximum, and one more pod of each while it is updated; all jobs at once."""
     hard = objects(graph, "ResourceQuota")["ResourceQuota/mcp-platform"]["spec"]["hard"]
     most = {
         item["spec"]["scaleTargetRef"]["name"]: item["spec"]["maxReplicas"]
@@ -317,12 +340,14 @@ def test_the_quota_admits_the_stack_at_its_busiest(graph: Graph) -> None:
     for name, template in templates(graph).items():
         if of_others(graph, objects(graph)[name]):
             continue  # test_telemetry.py: one pod a node
-        count = most.get(name.split("/")[1], 1) + 1
-        requests = [container["resources"]["requests"] for container in template["spec"]["containers"]]
+        count = most.get(name.split("/")[1], 1) + (name not in jobs(graph))
+        going_on = [it for it in template["spec"].get("initContainers", ()) if "restartPolicy" in it]
+        together = [*going_on, *template["spec"]["containers"]]
+        requests = [container["resources"]["requests"] for container in together]
         pods += count
         cpu += count * sum(cpu_millis(item["cpu"]) for item in requests)
         memory += count * sum(size_bytes(item["memory"]) for item in requests)
-        claims = objects(graph)[name]["spec"].get("volumeClaimTemplates", [])
+        claims = [*objects(graph)[name]["spec"].get("volumeClaimTemplates", []), *pods_own_claims(template)]
         storage += sum(size_bytes(claim["spec"]["resources"]["requests"]["storage"]) for claim in claims)
     for claim in objects(graph, "PersistentVolumeClaim").values():
         storage += size_bytes(claim["spec"]["resources"]["requests"]["storage"])

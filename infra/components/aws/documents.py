@@ -23,7 +23,7 @@ class Statement:
         actions: API actions; never `*` alone.
         resources: ARNs; none in a trust policy.
         principal: Who, in a policy of a resource or of trust.
-        conditions: Operator → key → value.
+        conditions: Operator → key → value, or values of which one must be it.
     """
 
     sid: str
@@ -31,7 +31,9 @@ class Statement:
     actions: Sequence[str]
     resources: Sequence[str] = ()
     principal: Mapping[str, str] | Literal["*"] | None = None
-    conditions: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+    conditions: Mapping[str, Mapping[str, str | Sequence[str]]] = field(
+        default_factory=dict[str, Mapping[str, str | Sequence[str]]]
+    )
 
 
 def document(*statements: Statement) -> str:
@@ -69,8 +71,8 @@ def pod_identity_trust(account: str, cluster_arn: str) -> str:
     )
 
 
-def web_identity_trust(account: str, issuer: str, namespace: str, service_account: str) -> str:
-    """One service account of the cluster with this OIDC issuer may take the role (IRSA).
+def web_identity_trust(account: str, issuer: str, namespace: str, service_accounts: Sequence[str]) -> str:
+    """Some service accounts of the cluster with this OIDC issuer may take the role (IRSA).
 
     https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html
     """
@@ -83,7 +85,9 @@ def web_identity_trust(account: str, issuer: str, namespace: str, service_accoun
             conditions={
                 "StringEquals": {
                     f"{provider}:aud": "sts.amazonaws.com",
-                    f"{provider}:sub": f"system:serviceaccount:{namespace}:{service_account}",
+                    f"{provider}:sub": [
+                        f"system:serviceaccount:{namespace}:{name}" for name in service_accounts
+                    ],
                 }
             },
         )

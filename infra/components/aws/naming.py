@@ -26,6 +26,11 @@ def key_alias(bucket_name: str) -> str:
     return f"alias/{bucket_name}"
 
 
+def key_alias_arn(aws: Aws, bucket_name: str) -> str:
+    """The same as an ARN, which names the key without its id."""
+    return f"arn:aws:kms:{aws.region}:{aws.account}:{key_alias(bucket_name)}"
+
+
 def keys_arn(aws: Aws) -> str:
     """Every key of the account, for statements that pick one by its alias."""
     return f"arn:aws:kms:{aws.region}:{aws.account}:key/*"

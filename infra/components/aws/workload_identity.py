@@ -1,4 +1,4 @@
-"""The AWS role of one service: no keys, and only what its service needs."""
+"""The AWS role of a service, or of several that do the same: no keys, and only what its service needs."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ class WorkloadIdentityArgs:
     Attributes:
         stack: The stack.
         aws: The account and cluster.
-        namespace: Where the service account is.
-        service_account: Its name.
+        namespace: Where the service accounts are.
+        service_accounts: Their names.
         statements: What the role may do; its resources are named, not `*`.
     """
 
     stack: Stack
     aws: Aws
     namespace: str
-    service_account: str
+    service_accounts: Sequence[str]
     statements: Sequence[Statement]
 
 
 def build_trust(args: WorkloadIdentityArgs) -> str:
-    """Who may take the role: the one service account of the one cluster."""
+    """Who may take the role: these service accounts of the one cluster."""
     aws = args.aws
     if aws.oidc_issuer is None:
         return pod_identity_trust(aws.account, naming.cluster_arn(aws))
-    return web_identity_trust(aws.account, aws.oidc_issuer, args.namespace, args.service_account)
+    return web_identity_trust(aws.account, aws.oidc_issuer, args.namespace, args.service_accounts)
 
 
 class WorkloadIdentity(pulumi.ComponentResource):
-    """A role of one service account.
+    """A role of some service accounts.
 
     Attributes:
         role_arn: Known before the role is made. With IRSA, the service account carries it as an annotation.
@@ -73,12 +73,13 @@ class WorkloadIdentity(pulumi.ComponentResource):
             opts=child,
         )
         if args.aws.identity == "pod-identity":
-            eks.PodIdentityAssociation(
-                name,
-                cluster_name=args.aws.cluster,
-                namespace=args.namespace,
-                service_account=args.service_account,
-                role_arn=self.role_arn,
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
-            )
+            for account in args.service_accounts:
+                eks.PodIdentityAssociation(
+                    account,
+                    cluster_name=args.aws.cluster,
+                    namespace=args.namespace,
+                    service_account=account,
+                    role_arn=self.role_arn,
+                    opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
+                )
         self.register_outputs({"roleArn": self.role_arn})

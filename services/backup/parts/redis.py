@@ -4,7 +4,7 @@ import socket
 import ssl
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from shutil import which
@@ -23,6 +23,8 @@ from services.backup.settings import PASSWORD, USERNAME, RedisPlace
 from services.kit.logs import get_logger
 from services.kit.postgres.settings import read_secret
 
+HOST: Final = "host"
+"""File of a login that was made at one member alone."""
 TIMEOUT_SECONDS: Final = 60.0
 LOAD_SECONDS: Final = 3600.0
 
@@ -53,13 +55,51 @@ def client(place: RedisPlace, folder: Path, database: int = 0) -> redis.Redis:
     )
 
 
+def primary(place: RedisPlace, folder: Path) -> RedisPlace:
+    """The member that takes writes.
+
+    Raises:
+        BackupError: None does.
+    """
+    found = _roles(place, folder)
+    if "master" not in found:
+        raise BackupError(f"redis {', '.join(place.hosts)}: none is the primary")
+    return found["master"]
+
+
+def copied(place: RedisPlace, folder: Path) -> RedisPlace:
+    """The member to copy: a replica where there is one; a primary's Sentinels would take us for another.
+
+    Raises:
+        BackupError: None answers.
+    """
+    found = _roles(place, folder)
+    if not found:
+        raise BackupError(f"redis {', '.join(place.hosts)}: none answers")
+    return found.get("slave", next(iter(found.values())))
+
+
+def _roles(place: RedisPlace, folder: Path) -> dict[str, RedisPlace]:
+    """A member of each role; of one server, whatever it is, that one."""
+    if len(place.hosts) == 1:
+        return {"master": place}
+    found: dict[str, RedisPlace] = {}
+    for host in place.hosts:
+        with suppress(RedisError), client(place.only(host), folder) as connection:
+            role = cast("list[bytes]", connection.role())[0].decode()
+            found.setdefault(role, place.only(host))
+    return found
+
+
 def back_up(bucket: Bucket, place: RedisPlace, folder: Path) -> Manifest:
-    """Copy it.
+    """Copy it, or the member for which the login was made.
 
     Raises:
         BackupError: It can't be copied, or not be stored.
     """
-    return bucket.keep("redis", snapshot(place, folder), {}, {})
+    file = folder / HOST
+    member = place.only(read_secret(file)) if file.exists() else place
+    return bucket.keep("redis", snapshot(member, folder), {}, {})
 
 
 def snapshot(place: RedisPlace, folder: Path) -> Iterator[bytes]:
@@ -94,6 +134,7 @@ def restore(found: Manifest, data: Iterator[bytes], place: RedisPlace, folder: P
         BackupError: It can't be restored.
     """
     with loaded(found, data, work) as door:
+        place = primary(place, folder)
         try:
             with client(place, folder) as target:
                 target.flushall()

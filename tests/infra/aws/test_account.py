@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from infra.engine.graph import UNKNOWN, Graph, Resource
+from services.backup.bucket import Bucket
+from services.backup.errors import BackupError
+from services.backup.settings import BucketSettings
 from tests.infra.aws.identity import Identities
-from tests.infra.aws.server import Server
+from tests.infra.aws.server import REGION, Server
 from tests.infra.aws.storage import Storage
 from tests.infra.aws.stores import Stores
 from tests.infra.variants import evaluate_prod
@@ -160,6 +164,44 @@ def test_the_databases_role_keeps_its_own_folder_and_can_not_unlock_it(guarded: 
     assert not permitted(
         s3.put_bucket_versioning, Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"}
     )
+
+
+@contextmanager
+def of_role(server: Server, role: str) -> Generator[Bucket]:
+    """The programs' bucket, as their pods use it that have this role."""
+    server.enforce(policies=False)
+    arn = f"arn:aws:iam::123456789012:role/mcp-platform-prod-{role}"
+    taken = server.client("sts").assume_role(RoleArn=arn, RoleSessionName="pod")["Credentials"]
+    server.enforce(policies=True)
+    told = {
+        "AWS_ACCESS_KEY_ID": taken["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": taken["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": taken["SessionToken"],
+        "BACKUP_STACK": "prod",
+        "BACKUP_NAMESPACE": "mcp-prod",
+        "BACKUP_BUCKET": f"s3://{BUCKET}",
+        "BACKUP_REGION": REGION,
+        "BACKUP_ENDPOINT": server.url,
+        "BACKUP_ENCRYPTION": "aws:kms",
+        "BACKUP_KEY": f"arn:aws:kms:{REGION}:123456789012:alias/{BUCKET}",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in told.items():
+            patch.setenv(name, value)
+        yield Bucket(BucketSettings())  # pyright: ignore[reportCallIssue] - from the environment
+
+
+def test_a_backup_needs_no_more_than_its_role_and_a_restore_no_more_than_its_own(guarded: Server) -> None:
+    with of_role(guarded, "backup") as bucket:
+        made = bucket.keep("redis", [b"snapshot"], {}, {})
+        assert bucket.times("redis") == [made.time]
+        with pytest.raises(BackupError, match="AccessDenied"):
+            bucket.find("redis", "newest")
+    with of_role(guarded, "restore") as bucket:
+        assert b"".join(bucket.read(bucket.find("redis", "newest"))) == b"snapshot"
+        with pytest.raises(BackupError, match="AccessDenied"):
+            bucket.keep("redis", [b"snapshot"], {}, {})
+    assert made.version
 
 
 def test_external_secrets_reads_entries_and_buckets_not_at_all(guarded: Server) -> None:

@@ -87,9 +87,10 @@ def test_roles_can_name_every_resource_that_they_use() -> None:
             assert statement.conditions["ForAnyValue:StringEquals"] == {"kms:ResourceAliases": alias}
 
 
-def test_irsa_trusts_one_service_account_of_one_cluster() -> None:
-    trust = web_identity_trust("123456789012", "https://oidc.example.com/id/A", "mcp-prod", "backup")
-    assert '"oidc.example.com/id/A:sub": "system:serviceaccount:mcp-prod:backup"' in trust
+def test_irsa_trusts_named_service_accounts_of_one_cluster() -> None:
+    trust = web_identity_trust("123456789012", "https://oidc.example.com/id/A", "mcp-prod", ["one", "two"])
+    both = '["system:serviceaccount:mcp-prod:one", "system:serviceaccount:mcp-prod:two"]'
+    assert f'"oidc.example.com/id/A:sub": {both}' in trust
     assert '"oidc.example.com/id/A:aud": "sts.amazonaws.com"' in trust
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tests.infra.flows import WORKLOADS, template_of
+
 Object = Mapping[str, Any]
 
 WAYPOINT_CLASS = "istio-waypoint"
-POD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
 
 
 class Objects:
@@ -27,7 +28,7 @@ class Objects:
 
     def pods(self, wanted: Mapping[str, str]) -> list[Object]:
         """Specs of the pods that have some labels."""
-        templates = [item["spec"]["template"] for item in self.of(*POD_KINDS)]
+        templates = [template_of(item) for item in self.of(*WORKLOADS)]
         return [it["spec"] for it in templates if wanted.items() <= it["metadata"]["labels"].items()]
 
     def pod_ports(self, wanted: Mapping[str, str]) -> set[int]:

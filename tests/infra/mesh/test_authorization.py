@@ -16,7 +16,7 @@ from infra.mesh.flows import TUNNEL_PORT, mesh_flows
 from infra.naming import Stack
 from infra.settings.groups import Network
 from infra.settings.mesh import Mesh as Settings
-from tests.infra.flows import Place, declared_pods, flows
+from tests.infra.flows import WORKLOADS, Place, declared_pods, flows, template_of
 from tests.infra.mesh.authorized import Call, Caller, Mesh, permitted
 from tests.infra.mesh.stacks import bodies, evaluate_in_mesh
 from tests.infra.test_flows import MONITORING, surroundings
@@ -27,11 +27,17 @@ EXPECTED = {
     "gateway→filesystem:8080",
     "gateway→redis:6379",
     "gateway→postgres:5432",
+    *(
+        f"{job}-{to}"
+        for job in ("backup", "restore")
+        for to in ("postgres→postgres:5432", "redis→redis:6379")
+    ),
     *(f"prometheus→{name}:9090" for name in ("gateway", "filesystem", "redis", "postgres")),
     *(
         f"{client}→gateway:8080"
         for client in ("prometheus", "stranger", "dns", "api-server", "node-dns", "internet")
     ),
+    *(f"{client}→gateway:8080" for client in ("s3", "pod-identity")),
 }
 """D5, as far as it is about connections to pods of the stack. Clients are everywhere."""
 
@@ -45,8 +51,8 @@ def identities(graph: Graph, mesh: Mesh) -> dict[str, str]:
     """Of all in the mesh: the stack's pods, a gateway of another namespace's, and in prod Prometheus."""
     own: dict[str, str] = {}
     for item in bodies(graph):
-        if item["kind"] in {"Deployment", "StatefulSet"}:
-            account = item["spec"]["template"]["spec"]["serviceAccountName"]
+        if item["kind"] in WORKLOADS:
+            account = template_of(item)["spec"]["serviceAccountName"]
             own[item["metadata"]["name"]] = mesh.principal(account)
     stranger = mesh.principal("gateway", "elsewhere")
     prometheus = {"prometheus": mesh.principal(PROMETHEUS, MONITORING)} if graph.stack == "prod" else {}

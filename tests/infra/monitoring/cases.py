@@ -434,4 +434,73 @@ BUDGETS = (
     burning(*LATENCY, "8%", slow(0.08, 300), "3d"),
     burning(*LATENCY, "4%", slow(0.04, 300)),
 )
-CASES = (*SERVICES, *CALLED, *RESOURCES, *STATE, *BUDGETS, *TELEMETRY)
+SUCCEEDED = "kube_cronjob_status_last_successful_time"
+DUMPS, COPIES, DRILLS = (
+    f'{{cronjob="{name}"}}' for name in ("backup-postgres", "backup-redis", "restore-drill")
+)
+JOB = 'job_name="backup-postgres-29012345"'
+MADE = {f"kube_cronjob_created{labels}": "0x15000" for labels in (DUMPS, COPIES, DRILLS)}
+OFTEN = "0x1440 86400x1440 172800x1440 259200x12000"
+BACKUPS = (
+    fires(
+        "McpBackupMissing",
+        "one kind of backup whose last success is long ago",
+        "30h",
+        {**MADE, f"{SUCCEEDED}{DUMPS}": "600x4000", f"{SUCCEEDED}{COPIES}": "0x1440 86400x4000"},
+        "backup-postgres hasn't succeeded for 1d 5h 50m 0s.",
+        cronjob="backup-postgres",
+    ),
+    fires(
+        "McpBackupMissing",
+        "backups that never succeeded",
+        "30h",
+        {f"kube_cronjob_created{DUMPS}": "0x4000"},
+        "backup-postgres hasn't succeeded for 1d 6h 0m 0s.",
+        cronjob="backup-postgres",
+    ),
+    quiet(
+        "McpBackupMissing",
+        "a success each day",
+        "90h",
+        {**MADE, f"{SUCCEEDED}{DUMPS}": OFTEN, f"{SUCCEEDED}{COPIES}": OFTEN},
+    ),
+    quiet("McpBackupMissing", "a stack that has been there for a day", "24h", MADE),
+    fires(
+        "McpRestoreDrillMissing",
+        "no drill for more than a week",
+        "180h",
+        {**MADE, f"{SUCCEEDED}{DRILLS}": "3600x15000"},
+        "No restore drill has passed for 7d 11h 0m 0s: do backups come back?",
+        cronjob="restore-drill",
+    ),
+    quiet(
+        "McpRestoreDrillMissing",
+        "one a week",
+        "180h",
+        {**MADE, f"{SUCCEEDED}{DRILLS}": "3600x10000 601200x5000"},
+    ),
+    fires(
+        "McpBackupFailed",
+        "a job that failed",
+        "10m",
+        {f'kube_job_failed{{{JOB},condition="true"}}': "0 0 1x30", f"kube_job_created{{{JOB}}}": "60x30"},
+        "Job backup-postgres-29012345 failed and isn't tried again.",
+        job_name="backup-postgres-29012345",
+    ),
+    quiet(
+        "McpBackupFailed",
+        "a day ago",
+        "25h",
+        {f'kube_job_failed{{{JOB},condition="true"}}': "1x2000", f"kube_job_created{{{JOB}}}": "60x2000"},
+    ),
+    quiet(
+        "McpBackupFailed",
+        "somebody else's job",
+        "10m",
+        {
+            'kube_job_failed{job_name="import-1",condition="true"}': "1x30",
+            'kube_job_created{job_name="import-1"}': "60x30",
+        },
+    ),
+)
+CASES = (*SERVICES, *CALLED, *RESOURCES, *STATE, *BACKUPS, *BUDGETS, *TELEMETRY)

@@ -28,6 +28,7 @@ ARGS = MonitoringArgs(
     },
     logging=True,
     members={"redis": 3, "postgres": 3},
+    backups={"backup-postgres": 104_400, "backup-redis": 93_600, "restore-drill": 622_800},
 )
 
 

@@ -24,6 +24,11 @@ OTHERS: dict[str, frozenset[str]] = {
     "kubelet_volume_stats_capacity_bytes": CLAIM,
     # https://github.com/kubernetes/kube-state-metrics/blob/v2.17.0/docs/metrics/workload/pod-metrics.md
     "kube_pod_container_resource_limits": CONTAINER | {"resource", "unit", "node", "uid"},
+    # … docs/metrics/workload/cronjob-metrics.md, job-metrics.md
+    "kube_cronjob_created": frozenset({"namespace", "cronjob"}),
+    "kube_cronjob_status_last_successful_time": frozenset({"namespace", "cronjob"}),
+    "kube_job_created": frozenset({"namespace", "job_name"}),
+    "kube_job_failed": frozenset({"namespace", "job_name", "condition"}),
     "kube_pod_container_status_restarts_total": CONTAINER | {"uid"},
     # https://github.com/kubernetes/kube-state-metrics/blob/v2.17.0/docs/metrics/workload/daemonset-metrics.md
     "kube_daemonset_status_number_unavailable": frozenset({"namespace", "daemonset"}),

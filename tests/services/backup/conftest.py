@@ -268,7 +268,7 @@ class Cache:
 @pytest.fixture
 def cache(jobs: Jobs, tmp_path: Path) -> Iterator[Cache]:
     redis_server = RedisServer(tmp_path)
-    jobs.env["BACKUP_REDIS"] = json.dumps({"host": "127.0.0.1", "port": redis_server.port})
+    jobs.env["BACKUP_REDIS"] = json.dumps({"hosts": ["127.0.0.1"], "port": redis_server.port})
     (jobs.login("owner") / "password").write_text(redis_server.PASSWORD)
     yield Cache(jobs, redis_server)
     redis_server.stop()

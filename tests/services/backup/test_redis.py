@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import socket
+import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 import redis
@@ -15,6 +17,7 @@ from redis.exceptions import NoPermissionError
 from services.backup.parts import redis as part
 from services.backup.settings import RedisPlace
 from tests.services.backup.conftest import Cache
+from tests.services.gateway.conftest import redis_program, wait_for
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -148,7 +151,45 @@ def test_a_copy_that_ends_early_is_none(cache: Cache) -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         (cache.jobs.login("login") / "password").write_text("any")
-        place = RedisPlace(host="127.0.0.1", port=listener.getsockname()[1])
+        place = RedisPlace(hosts=("127.0.0.1",), port=listener.getsockname()[1])
         with pytest.raises(Exception, match="991 bytes before"):
             list(part.snapshot(place, cache.jobs.login("login")))
         thread.join()
+
+
+def test_of_several_members_a_replica_is_copied_and_the_primary_restored(
+    cache: Cache, tmp_path: Path
+) -> None:
+    """Members have one port and an address each, as pods do."""
+    folder = tmp_path / "replica"
+    folder.mkdir()
+    port = cache.server.port
+    command = [
+        redis_program(),
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.2",
+        "--dir",
+        str(folder),
+        "--save",
+        "",
+    ]
+    command += ["--requirepass", "correct horse", "--masterauth", "correct horse"]
+    command += ["--replicaof", "127.0.0.1", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as replica:
+        try:
+            client = cache.server.client()
+            client.set("text", "value")
+            wait_for(lambda: client.info("replication")["connected_slaves"] == 1, "replica")  # pyright: ignore[reportIndexIssue] - the client's types are of both kinds
+            other = redis.Redis("127.0.0.2", port, password="correct horse")
+            wait_for(lambda: other.get("text"), "its copy")
+            place = {"hosts": ["127.0.0.1", "127.0.0.3", "127.0.0.2"], "port": port}
+            cache.jobs.env["BACKUP_REDIS"] = json.dumps(place)
+            cache.back_up()
+            assert (cache.jobs.login("login") / "host").read_text() == "127.0.0.2"
+            client.set("text", "newer")
+            cache.jobs.must("restore", "redis", cache.owner, cache.work, BACKUP_AT="newest")
+            assert client.get("text") == b"value"
+        finally:
+            replica.kill()
