@@ -5,6 +5,7 @@ import signal
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import boto3
@@ -212,13 +213,6 @@ def _explained(what: str) -> Generator[None]:
 
 
 def _client(settings: BucketSettings) -> Any:  # noqa: ANN401 - botocore makes the class at run time
-    keys: dict[str, str] = {}
-    folder = settings.credentials
-    if folder is not None:
-        keys = {
-            "aws_access_key_id": read_secret(folder / "access_key_id"),
-            "aws_secret_access_key": read_secret(folder / "secret_access_key"),
-        }
     config = Config(
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_READ_SECONDS,
@@ -227,7 +221,15 @@ def _client(settings: BucketSettings) -> Any:  # noqa: ANN401 - botocore makes t
         s3={"addressing_style": "path" if settings.endpoint else "virtual"},
         user_agent_appid="mcp-platform-backup",
     )
-    # Of its own: what boto3 keeps for the whole process would go on with whoever came first.
-    return boto3.Session().client(
-        "s3", region_name=settings.region, endpoint_url=settings.endpoint, config=config, **keys
+    return _session(settings.credentials).client(
+        "s3", region_name=settings.region, endpoint_url=settings.endpoint, config=config
+    )
+
+
+def _session(credentials: Path | None) -> boto3.Session:
+    """Of its own: what boto3 keeps for the whole process would go on with whoever came first."""
+    if credentials is None:
+        return boto3.Session()
+    return boto3.Session(
+        *(read_secret(credentials / name) for name in ("access_key_id", "secret_access_key"))
     )
