@@ -9,7 +9,7 @@ import pulumi
 from infra.components.gateway import STREAM_SECONDS
 from infra.flows import Flow
 from infra.labels import Component
-from infra.naming import Stack
+from infra.naming import EDGE, Stack
 from infra.settings import Settings
 from infra.settings.servers import AnyServer, CustomServer
 
@@ -41,7 +41,13 @@ def assemble_mesh(
     from infra.mesh.traffic import Server  # noqa: PLC0415 - as above
 
     trust = Trust(
-        stack=stack, mesh=settings.mesh, flows=flows, services=services, routed=settings.servers.keys()
+        stack=stack,
+        mesh=settings.mesh,
+        flows=flows,
+        services=services,
+        routed=settings.servers.keys(),
+        # The front door's service account has its name: the Gateway's annotation says so.
+        proxies={EDGE: EDGE} if settings.edge and settings.edge.proxies.beside else {},
     )
     servers = [
         Server(name=name, call_seconds=longest_call(server, settings))

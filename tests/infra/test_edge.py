@@ -183,6 +183,8 @@ def test_the_mesh_knows_proxies_in_the_namespace_by_their_service_account(beside
         for name in rule["from"][0]["source"]["principals"]
     }
     assert callers["cluster.local/ns/mcp-prod/sa/edge"] == ["8080"]
+    door = objects(beside, "AuthorizationPolicy")["edge"]["spec"]
+    assert door["targetRefs"] == [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "edge"}]
 
 
 def test_a_load_balancer_outside_is_known_by_its_networks(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from infra.engine.graph import Graph
 from infra.engine.manifest import manifests
 from infra.engine.record import record
+from infra.naming import namespace
 from tests.infra.test_variants import SERVERS, evaluate
 from tests.infra.variants import evaluate_prod
 
@@ -28,4 +29,6 @@ def evaluate_in_mesh(folder: Path, name: str) -> Graph:
 
 
 def bodies(graph: Graph) -> list[Mapping[str, Any]]:
-    return [item.body for item in manifests(graph)]
+    """The objects of the stack's own namespace, which alone is in the mesh."""
+    own = namespace(graph.stack)
+    return [item.body for item in manifests(graph) if own in {item.namespace, item.name}]

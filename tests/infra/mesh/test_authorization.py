@@ -19,10 +19,13 @@ from infra.settings.mesh import Mesh as Settings
 from tests.infra.flows import WORKLOADS, Place, declared_pods, flows, template_of
 from tests.infra.mesh.authorized import Call, Caller, Mesh, permitted
 from tests.infra.mesh.stacks import bodies, evaluate_in_mesh
-from tests.infra.test_flows import MONITORING, surroundings
+from tests.infra.test_flows import FRONT_DOOR, MONITORING, surroundings
 
 NETWORK = Network(api_server_cidrs=("10.250.0.0/16",))
 PROMETHEUS = "kube-prometheus-stack-prometheus"
+NAMELESS = {"dev": {"dns", "api-server", "node-dns", "internet", "front-door"}}
+NAMELESS["prod"] = NAMELESS["dev"] | {"s3", "pod-identity"}
+"""Who has no identity in the mesh, apart from dev's Prometheus."""
 EXPECTED = {
     "gateway→filesystem:8080",
     "gateway→redis:6379",
@@ -33,13 +36,10 @@ EXPECTED = {
         for to in ("postgres→postgres:5432", "redis→redis:6379")
     ),
     *(f"prometheus→{name}:9090" for name in ("gateway", "filesystem", "redis", "postgres")),
-    *(
-        f"{client}→gateway:8080"
-        for client in ("prometheus", "stranger", "dns", "api-server", "node-dns", "internet")
-    ),
-    *(f"{client}→gateway:8080" for client in ("s3", "pod-identity")),
+    *(f"{client}→gateway:8080" for client in sorted(NAMELESS["prod"])),
 }
-"""D5, as far as it is about connections to pods of the stack. Clients are everywhere."""
+"""D5, as far as it is about connections to pods of the stack. The front door has no identity in the mesh, so
+that others without one are told from it by their addresses only."""
 
 
 def places(graph: Graph) -> tuple[list[Place], list[Place]]:
@@ -64,7 +64,7 @@ def by_network_policies(graph: Graph) -> set[str]:
     policies = [item for item in bodies(graph) if item["kind"] == "NetworkPolicy"]
     namespaces = {
         name: {"kubernetes.io/metadata.name": name}
-        for name in (MONITORING, "elsewhere", "kube-system", f"mcp-{graph.stack}")
+        for name in (MONITORING, FRONT_DOOR, "elsewhere", "kube-system", f"mcp-{graph.stack}")
     }
     receivers = {place.name for place in own}
     found = flows(policies, [*own, *around], namespaces)
@@ -82,8 +82,10 @@ def test_identity_and_address_let_the_same_through(meshed: Graph) -> None:
     if meshed.stack == "dev":
         # Prometheus has no identity there, and is told from others who have none by its address only.
         anonymous = {f for f in found if f.endswith(":9090") and not f.startswith("prometheus→")}
-        assert {f.partition("→")[0] for f in anonymous} == {"dns", "api-server", "node-dns", "internet"}
+        assert {f.partition("→")[0] for f in anonymous} == NAMELESS["dev"]
         found -= anonymous
+    else:
+        found -= {f"{name}→gateway:8080" for name in NAMELESS["prod"] - {"front-door"}}
     assert found == by_network_policies(meshed)
 
 

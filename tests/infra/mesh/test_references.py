@@ -64,7 +64,7 @@ BROKEN = [
     ("HTTPRoute/filesystem", "spec.parentRefs.0.name", "files", "no Service files"),
     ("HTTPRoute/filesystem", "spec.parentRefs.0.port", 80, "Service filesystem has no port 80"),
     ("HTTPRoute/filesystem", "spec.rules.0.backendRefs.0.port", 80, "Service filesystem has no port 80"),
-    ("HTTPRoute/filesystem", "spec.parentRefs.0", {"name": "edge"}, "no Gateway edge"),
+    ("HTTPRoute/filesystem", "spec.parentRefs.0", {"name": "front"}, "no Gateway front"),
     (
         "HTTPRoute/filesystem",
         "spec.parentRefs.0",
