@@ -67,7 +67,7 @@ class Mesh:
             for receiver in places
             if receiver.pod and receiver.pod.namespace == self.namespace
             for sender in places
-            if sender is not receiver
+            if sender is not receiver or sender.several
             for port in receiver.ports
             if self.allows(Caller(sender.address, principals.get(sender.name)), receiver, port)
         }

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tests.infra.flows import WORKLOADS, template_of
+from tests.infra.flows import INSTANCE_PORTS, WORKLOADS, template_of
 
 Object = Mapping[str, Any]
 
+CLUSTER_LABEL = "cnpg.io/cluster"
 WAYPOINT_CLASS = "istio-waypoint"
 
 
@@ -32,7 +33,8 @@ class Objects:
         return [it["spec"] for it in templates if wanted.items() <= it["metadata"]["labels"].items()]
 
     def pod_ports(self, wanted: Mapping[str, str]) -> set[int]:
-        return {
+        operated = [{CLUSTER_LABEL: it["metadata"]["name"]} for it in self.of("Cluster")]
+        return {port for port in INSTANCE_PORTS.values() if wanted in operated} | {
             port["containerPort"]
             for pod in self.pods(wanted)
             for container in pod["containers"]
@@ -45,7 +47,7 @@ class Objects:
 
     def accounts(self) -> set[str]:
         """Service accounts that pods run as. Istio's proxies have one with the name of their Gateway, and its
-        class unless it is a waypoint's."""
+        class unless it is a waypoint's; CloudNativePG's instances have one with the name of their cluster."""
         declared = {item["metadata"]["name"] for item in self.of("ServiceAccount")}
         proxies = {
             it["metadata"]["name"]
@@ -53,7 +55,8 @@ class Objects:
             else f"{it['metadata']['name']}-{it['spec']['gatewayClassName']}"
             for it in self.of("Gateway")
         }
-        return (declared & {pod["serviceAccountName"] for pod in self.pods({})}) | proxies
+        operated = {item["metadata"]["name"] for item in self.of("Cluster")}
+        return (declared & {pod["serviceAccountName"] for pod in self.pods({})}) | operated | proxies
 
     def callers(self) -> set[str]:
         """Other namespaces from which network policies let somebody in."""

@@ -19,27 +19,25 @@ from infra.settings.mesh import Mesh as Settings
 from tests.infra.flows import WORKLOADS, Place, declared_pods, flows, template_of
 from tests.infra.mesh.authorized import Call, Caller, Mesh, permitted
 from tests.infra.mesh.stacks import bodies, evaluate_in_mesh
-from tests.infra.test_flows import FRONT_DOOR, MONITORING, surroundings
+from tests.infra.test_flows import (
+    EXPECTED,
+    FRONT_DOOR,
+    MONITORING,
+    OF_CLIENTS,
+    OF_MONITORING,
+    OPERATOR,
+    surroundings,
+)
 
 NETWORK = Network(api_server_cidrs=("10.250.0.0/16",))
-PROMETHEUS = "kube-prometheus-stack-prometheus"
-NAMELESS = {"dev": {"dns", "api-server", "node-dns", "internet", "front-door"}}
-NAMELESS["prod"] = NAMELESS["dev"] | {"s3", "pod-identity"}
-"""Who has no identity in the mesh, apart from dev's Prometheus."""
-EXPECTED = {
-    "gateway→filesystem:8080",
-    "gateway→redis:6379",
-    "gateway→postgres:5432",
-    *(
-        f"{job}-{to}"
-        for job in ("backup", "restore")
-        for to in ("postgres→postgres:5432", "redis→redis:6379")
-    ),
-    *(f"prometheus→{name}:9090" for name in ("gateway", "filesystem", "redis", "postgres")),
-    *(f"{client}→gateway:8080" for client in sorted(NAMELESS["prod"])),
+CALLERS = {
+    "prometheus": (MONITORING, "kube-prometheus-stack-prometheus"),
+    "operator": (OPERATOR, "cnpg-manager"),
+    "front-door": (FRONT_DOOR, "envoy-mcp-prod-edge-8108dc24"),
 }
-"""D5, as far as it is about connections to pods of the stack. The front door has no identity in the mesh, so
-that others without one are told from it by their addresses only."""
+"""Whom prod knows in other namespaces."""
+OTHERS = {"stranger": ("elsewhere", "gateway"), "neighbour": (OPERATOR, "neighbour")}
+"""In the mesh, too: one calls itself as the gateway does, and one is where somebody is who may call."""
 
 
 def places(graph: Graph) -> tuple[list[Place], list[Place]]:
@@ -48,15 +46,16 @@ def places(graph: Graph) -> tuple[list[Place], list[Place]]:
 
 
 def identities(graph: Graph, mesh: Mesh) -> dict[str, str]:
-    """Of all in the mesh: the stack's pods, a gateway of another namespace's, and in prod Prometheus."""
+    """Of all in the mesh: the stack's pods, and others with service accounts."""
     own: dict[str, str] = {}
     for item in bodies(graph):
+        name = item["metadata"]["name"]
         if item["kind"] in WORKLOADS:
-            account = template_of(item)["spec"]["serviceAccountName"]
-            own[item["metadata"]["name"]] = mesh.principal(account)
-    stranger = mesh.principal("gateway", "elsewhere")
-    prometheus = {"prometheus": mesh.principal(PROMETHEUS, MONITORING)} if graph.stack == "prod" else {}
-    return {**own, "stranger": stranger, **prometheus}
+            own[name] = mesh.principal(template_of(item)["spec"]["serviceAccountName"])
+        elif item["kind"] == "Cluster":
+            own[name] = mesh.principal(name)
+    known = {**OTHERS, **(CALLERS if graph.stack == "prod" else {})}
+    return own | {name: mesh.principal(account, where) for name, (where, account) in known.items()}
 
 
 def by_network_policies(graph: Graph) -> set[str]:
@@ -64,7 +63,7 @@ def by_network_policies(graph: Graph) -> set[str]:
     policies = [item for item in bodies(graph) if item["kind"] == "NetworkPolicy"]
     namespaces = {
         name: {"kubernetes.io/metadata.name": name}
-        for name in (MONITORING, FRONT_DOOR, "elsewhere", "kube-system", f"mcp-{graph.stack}")
+        for name in (MONITORING, OPERATOR, FRONT_DOOR, "elsewhere", "kube-system", f"mcp-{graph.stack}")
     }
     receivers = {place.name for place in own}
     found = flows(policies, [*own, *around], namespaces)
@@ -82,17 +81,21 @@ def test_identity_and_address_let_the_same_through(meshed: Graph) -> None:
     if meshed.stack == "dev":
         # Prometheus has no identity there, and is told from others who have none by its address only.
         anonymous = {f for f in found if f.endswith(":9090") and not f.startswith("prometheus→")}
-        assert {f.partition("→")[0] for f in anonymous} == NAMELESS["dev"]
+        assert not {f.partition("→")[0] for f in anonymous} & {
+            *OTHERS,
+            *(it.name for it in places(meshed)[0]),
+        }
         found -= anonymous
-    else:
-        found -= {f"{name}→gateway:8080" for name in NAMELESS["prod"] - {"front-door"}}
     assert found == by_network_policies(meshed)
 
 
 def test_exactly_the_flows_of_the_architecture_are_let_through(meshed: Graph) -> None:
     found = by_identity(meshed)
     if meshed.stack == "prod":
-        assert found == EXPECTED
+        own = {place.name for place in places(meshed)[0]}
+        inside = {flow for flow in EXPECTED["prod"] if flow.partition("→")[2].partition(":")[0] in own}
+        scraped = {f"prometheus→{it}" for it in OF_MONITORING["prod"]}
+        assert found == inside | scraped | {f"front-door→{it}" for it in OF_CLIENTS}
     else:
         inside = {flow for flow in found if flow.startswith("gateway→")}
         assert inside == {
@@ -135,10 +138,8 @@ def test_plain_text_is_taken_where_callers_are_outside_of_the_mesh_only(meshed: 
         for port in place.ports
         if mesh.mode(place.pod.labels, port) != "STRICT"
     }
-    scraped = (
-        set() if meshed.stack == "prod" else {"echo:9090", "gateway:9090", "redis:9090", "postgres:9090"}
-    )
-    assert plain - {"weather:9090"} == {"gateway:8080"} | scraped
+    scraped = {f"{name}:9090" for name in ("echo", "gateway", "redis", "postgres", "weather")}
+    assert plain == (set() if meshed.stack == "prod" else {"gateway:8080", *scraped})
 
 
 def test_proxies_of_a_front_door_in_the_namespace_call_by_their_own_account(stack: Stack) -> None:

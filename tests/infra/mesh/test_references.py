@@ -71,7 +71,17 @@ BROKEN = [
         {"name": "waypoint", "sectionName": "https"},
         "Gateway waypoint has no listener https",
     ),
-    ("PeerAuthentication/gateway", "spec.portLevelMtls", {"8081": {"mode": "PERMISSIVE"}}, "no port 8081"),
+    (
+        "PeerAuthentication/default",
+        "spec",
+        {
+            "selector": {"matchLabels": {"app.kubernetes.io/name": "gateway"}},
+            "portLevelMtls": {"8081": {"mode": "PERMISSIVE"}},
+        },
+        "no port 8081",
+    ),
+    ("HTTPRoute/edge", "spec.parentRefs.0.sectionName", "smtp", "Gateway edge has no listener smtp"),
+    ("AuthorizationPolicy/postgres", "spec.selector.matchLabels.cnpg.io/cluster", "pg", "selects no pod"),
     ("Service/filesystem", "metadata.labels.istio.io/use-waypoint", "gate", "no waypoint gate"),
     ("VirtualService/filesystem", "spec.hosts.0", "files", "no Service files"),
     (

@@ -127,13 +127,17 @@ def test_a_single_waypoint_may_be_drained(stack: Stack) -> None:
     assert overlays["deployment"]["spec"]["replicas"] == 1
 
 
+def has_waypoint(graph: Graph) -> bool:
+    return any((it["kind"], it["metadata"]["name"]) == ("Gateway", "waypoint") for it in bodies(graph))
+
+
 def test_a_namespace_joins_the_mesh_in_one_way(meshed: Graph) -> None:
     objects = bodies(meshed)
     (labels,) = (item["metadata"]["labels"] for item in objects if item["kind"] == "Namespace")
     kinds = {item["kind"] for item in objects if item["metadata"]["labels"]["app.kubernetes.io/name"] != EDGE}
     joined = {key for key in labels if key in {"istio.io/dataplane-mode", "istio-injection", "istio.io/rev"}}
     assert len(joined) == 1
-    assert ("istio.io/dataplane-mode" in joined) == ("HTTPRoute" in kinds) == ("VirtualService" not in kinds)
+    assert ("istio.io/dataplane-mode" in joined) == has_waypoint(meshed) == ("VirtualService" not in kinds)
 
 
 def test_the_gateway_asks_servers_where_the_mesh_routes(meshed: Graph, graph: Graph) -> None:
@@ -162,14 +166,13 @@ def test_the_gateway_knows_the_address_that_it_is_given(
 
 def test_only_requests_to_servers_go_by_the_waypoint(meshed: Graph) -> None:
     objects = bodies(meshed)
-    ambient = all(item["kind"] != "VirtualService" for item in objects)
     routed = {
         item["metadata"]["name"]
         for item in objects
         if item["kind"] == "Service" and "istio.io/use-waypoint" in item["metadata"]["labels"]
     }
     servers = {"filesystem"} if meshed.stack == "prod" else {"echo", "weather"}
-    assert routed == (servers if ambient else set())
+    assert routed == (servers if has_waypoint(meshed) else set())
 
 
 def test_development_is_not_in_a_mesh_unless_it_is_chosen(graph: Graph) -> None:
