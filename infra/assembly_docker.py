@@ -17,13 +17,12 @@ from infra.components.docker.networks import EDGE, Networks, NetworksArgs, exit_
 from infra.components.docker.service import Service, ServiceArgs
 from infra.components.pods import GRACE_SECONDS, Container
 from infra.components.store import GRACE_SECONDS as STORE_GRACE_SECONDS
-from infra.components.store import Endpoint
 from infra.components.workload import build_service_container
 from infra.labels import Component
 from infra.naming import Stack
 from infra.settings import Settings
 from infra.settings.docker_engine import Docker
-from infra.settings.groups import Store
+from infra.settings.groups import RedisStore, Store
 from infra.settings.servers import AnyServer, CustomServer
 from services.kit.conventions import MCP_PATH, MCP_PORT
 
@@ -117,10 +116,10 @@ def _networks_of(name: str, server: AnyServer) -> list[str]:
 def _stores(stack: Stack, settings: Settings) -> list[tuple[Container, Component, Configs]]:
     """Redis and Postgres, without their exporters: nobody scrapes them here."""
     found: list[tuple[Container, Component, Configs]] = []
-    if isinstance(settings.redis, Store):
+    if isinstance(settings.redis, RedisStore):
         image, exporter = store_images(naming.REDIS, settings.redis, settings, {})
         args = redis.RedisArgs(stack=stack, settings=settings.redis, image=image, exporter_image=exporter)
-        configs = {naming.REDIS: {"valkey.conf": redis.build_config(settings.redis)}}
+        configs = {naming.REDIS: redis.build_files(settings.redis)}
         found.append((redis.build_containers(args, settings.redis)[0], "cache", configs))
     if isinstance(settings.postgres, Store):
         image, exporter = store_images(naming.POSTGRES, settings.postgres, settings, {})
@@ -149,7 +148,9 @@ def _gateway(stack: Stack, settings: Settings) -> tuple[Container, list[Containe
         stack=stack,
         settings=settings.gateway,
         auth=settings.auth,
-        redis=Endpoint(host=naming.REDIS, port=redis.PORT, tls=False, secret=redis.AUTH_SECRET),
+        redis=redis.RedisEndpoint(
+            host=naming.REDIS, port=redis.PORT, tls=False, secret=redis.AUTH_SECRET
+        ),
         postgres=postgres.PostgresEndpoint(
             host=naming.POSTGRES, port=postgres.PORT, tls=False, secret=postgres.AUTH_SECRET
         ),

@@ -14,6 +14,7 @@ from policies.rules import (
     aws_storage,
     data,
     docker,
+    docker_running,
     edge,
     exemption,
     external_secrets,
@@ -65,6 +66,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     aws_access.FAMILY,
     aws_data.FAMILY,
     docker.FAMILY,
+    docker_running.FAMILY,
     program.FAMILY,
     exemption.FAMILY,
 )

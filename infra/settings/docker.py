@@ -24,6 +24,7 @@ _TAKEN: Final = frozenset({"edge", "migrate"})
 
 _SCALING: Final = ("replicas", "autoscaling", "disruption_budget")
 _EXPOSING: Final = ("expose", "node_port", "annotations", "client_cidrs")
+_REPLICATING: Final = ("replication", "single")
 _VOLUME: Final = ("storage_class", "shared")
 
 
@@ -45,6 +46,7 @@ def check_docker(settings: Settings) -> None:
                 "must be in-cluster, here a container: the password of another is in a Kubernetes Secret",
                 store.mode,
             )
+        _refuse(name, store, _REPLICATING)
         _refuse(f"{name}.volume", store.volume, _VOLUME)
     if not settings.servers:
         reject("servers", "must name at least one server: on Docker, the gateway looks for no others")

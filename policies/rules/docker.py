@@ -11,8 +11,7 @@ from policies.family import Family
 from policies.node import UNKNOWN, Node
 from policies.objects import Stack
 from policies.program import Resource
-from policies.rule import Enforcement, Findings, Options, Severity, about, fail, forbid, require, require_any
-from policies.rules.images import is_pinned, parse_reference
+from policies.rule import Findings, Options, Severity, about, fail, forbid, require, require_any
 from policies.rules.secrets import literal
 
 FAMILY: Final = Family("docker", "Containers on a Docker engine", together="program")
@@ -30,17 +29,11 @@ _UNCONFINED: Final = (
     "apparmor:unconfined",
 )
 _ADDABLE: Final = frozenset({"NET_BIND_SERVICE", "CAP_NET_BIND_SERVICE"})
-_LASTING: Final = frozenset({"always", "on-failure", "unless-stopped"})
 
 
-def _is_started(container: Resource) -> bool:
+def is_started(container: Resource) -> bool:
     """Not so a container that is there only to have files written into its volumes."""
     return container.node.key("start").value is not False
-
-
-def _lasts(container: Resource) -> bool:
-    """Not so one that is to end by itself."""
-    return _is_started(container) and container.node.key("mustRun").value is not False
 
 
 @FAMILY.resource(
@@ -68,7 +61,7 @@ def docker_user(container: Resource, _options: Options) -> Findings:
     references=("CIS Docker 5.13",),
 )
 def docker_read_only(container: Resource, _options: Options) -> Findings:
-    if _is_started(container):
+    if is_started(container):
         yield from require(container.node.key("readOnly"), lambda value: value is True, "must be true")
 
 
@@ -155,32 +148,6 @@ def _no_host_path(path: Node) -> Findings:
 
 
 @FAMILY.resource(
-    "docker-limits",
-    "Memory, processor time and processes of a container have a limit",
-    Severity.MEDIUM,
-    CONTAINER,
-    fix="Set memory, memorySwap to the same, cpus, and a ulimit nproc.",
-    references=("CIS Docker 5.11", "CIS Docker 5.12", "CIS Docker 5.29"),
-)
-def docker_limits(container: Resource, _options: Options) -> Findings:
-    if not _is_started(container):
-        return
-    memory = container.node.key("memory")
-    yield from require(memory, lambda value: isinstance(value, int) and value > 0, "must be set")
-    if not memory.unknown:
-        yield from require(
-            container.node.key("memorySwap"),
-            lambda value: value == memory.value,
-            "must equal memory: no swapping",
-        )
-    yield from require(container.node.key("cpus"), lambda value: str(value) not in {"", "0"}, "must be set")
-    ulimits = container.node.key("ulimits")
-    named = {item.key("name").value for item in ulimits.items()}
-    if "nproc" not in named:
-        yield fail(Node(UNKNOWN, ulimits.path) if UNKNOWN in named else ulimits, "must hold nproc")
-
-
-@FAMILY.resource(
     "docker-loopback",
     "Ports are published for the machine alone",
     Severity.HIGH,
@@ -216,74 +183,6 @@ def docker_secret_in_env(container: Resource, _options: Options) -> Findings:
         yield from literal("" if variable.unknown else name, known)
 
 
-@FAMILY.resource(
-    "docker-image-pinned",
-    "Images of containers are pinned by digest, or by a tag made of their contents",
-    Severity.HIGH,
-    CONTAINER,
-    fix="Append @sha256:…; images that the stack builds carry the hash of their contents as tag.",
-    references=("CIS Docker 4.2",),
-)
-def docker_image_pinned(container: Resource, _options: Options) -> Findings:
-    image = container.node.key("image")
-    yield from require(
-        image, lambda value: is_pinned(parse_reference(str(value))), "can change without notice"
-    )
-
-
-@FAMILY.resource(
-    "docker-restart",
-    "Containers that should last are started again, and stopped in time",
-    Severity.MEDIUM,
-    CONTAINER,
-    fix="Set restart: unless-stopped, and stopTimeout to what finishing takes.",
-    references=("CIS Docker 5.15",),
-    settings=("drain_seconds",),
-)
-def docker_restart(container: Resource, options: Options) -> Findings:
-    if not _lasts(container):
-        return
-    yield from require(
-        container.node.key("restart"), lambda value: value in _LASTING, "must be unless-stopped"
-    )
-    yield from require(
-        container.node.key("stopTimeout"),
-        lambda value: isinstance(value, int) and value >= options.drain_seconds,
-        f"must be {options.drain_seconds} or more",
-    )
-
-
-@FAMILY.resource(
-    "docker-healthcheck",
-    "Containers that should last are asked whether they are healthy",
-    Severity.LOW,
-    CONTAINER,
-    fix="Set healthcheck.tests, if the image has no HEALTHCHECK of its own.",
-    references=("CIS Docker 4.6",),
-    dev=Enforcement.ADVISORY,
-    prod=Enforcement.ADVISORY,
-)
-def docker_healthcheck(container: Resource, _options: Options) -> Findings:
-    if _lasts(container):
-        yield from require(
-            container.node.at("healthcheck.tests"),
-            lambda value: bool(value) and value != ["NONE"],
-            "must be set",
-        )
-
-
-@FAMILY.resource(
-    "docker-logs",
-    "Logs of containers are rotated",
-    Severity.LOW,
-    CONTAINER,
-    fix="Set logOpts max-size and max-file: Docker's default keeps a container's log without end.",
-)
-def docker_logs(container: Resource, _options: Options) -> Findings:
-    if _is_started(container):
-        yield from require(container.node.key("logOpts").key("max-size"), bool, "must be set")
-
-
 @FAMILY.program(
     "docker-internal",
     "Containers that publish nothing are on networks of the stack's own; stores and servers can't get out",
@@ -298,7 +197,7 @@ def docker_internal(stack: Stack, _options: Options) -> Findings:
         str(item.node.key("name").value): item.node.key("internal") for item in stack.of_type(NETWORK)
     }
     for container in stack.of_type(CONTAINER):
-        if _is_started(container):
+        if is_started(container):
             yield from about(container, _connected(container, internal))
 
 

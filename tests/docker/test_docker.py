@@ -66,7 +66,7 @@ def test_tools_write_and_read_files(stack: Stack) -> None:
 def test_what_runs_is_what_a_preview_wants(stack: Stack) -> None:
     plan = json.loads(stack.must("preview", "--json"))
     assert {key: count for key, count in plan["summary"].items() if count} == {"unchanged": 12}
-    assert plan["violations"] == []
+    assert not [item for item in plan["violations"] if item["severity"] not in {"low", "medium"}]
 
 
 def test_verify_asks_every_service_and_store(stack: Stack) -> None:
