@@ -40,6 +40,7 @@ class Format(StrEnum):
 
 
 _BY_SUFFIX: Final[Mapping[str, Format]] = {
+    ".log": Format.TERMINAL,
     ".txt": Format.TERMINAL,
     ".md": Format.MARKDOWN,
     ".json": Format.JSON,
@@ -64,7 +65,7 @@ def preview(
     output: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="FILE", help="Write it to a file; several are written by suffix: .md .json .sarif .txt"
+            metavar="FILE", help="Write it to a file; several, by suffix: .md .json .sarif .log .txt"
         ),
     ] = None,
     limit: Annotated[

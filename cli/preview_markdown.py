@@ -13,15 +13,15 @@ from cli.preview_words import (
     NONE,
     NOT_NEEDED,
     change_words,
-    fate_words,
     money,
     money_change,
     object_words,
+    operation_words,
     prices_words,
     shortened,
     unpriced_words,
 )
-from infra.engine.object_changes import Fate, ObjectChange
+from infra.engine.object_changes import ObjectChange, Operation
 from infra.engine.violation import Violation
 
 LIMIT: Final = 65_000
@@ -32,7 +32,12 @@ SMALLEST: Final = 4_000
 _FIELDS: Final = 8
 _LOSSES: Final = 10
 _NAME: Final = 200
-_WORDS: Final = {Fate.CREATE: "new", Fate.CHANGE: "changed", Fate.REPLACE: "replaced", Fate.DELETE: "deleted"}
+_WORDS: Final = {
+    Operation.CREATE: "new",
+    Operation.CHANGE: "changed",
+    Operation.REPLACE: "replaced",
+    Operation.DELETE: "deleted",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +96,13 @@ def _losses(report: Report) -> list[str]:
             "> This loses what may not come back. A line of this pull request's text, or a label, lets it:",
         ]
         needed = [
-            f"> - {_name('acknowledge: ' + report.needed(item))} ({item.fate}d)" for item in report.pending
+            f"> - {_name('acknowledge: ' + report.needed(item))} ({item.operation}d)"
+            for item in report.pending
         ]
         lines += ["> ", *_first(needed, "> - … {} more")]
-    told = [f"- acknowledged: {_name(report.needed(item))} is {item.fate}d" for item in report.acknowledged]
+    told = [
+        f"- acknowledged: {_name(report.needed(item))} is {item.operation}d" for item in report.acknowledged
+    ]
     told += [f"- {_name(item.origin)}: {_name(item.text)} {NOT_NEEDED}" for item in report.review.unknown]
     told += [
         f"- {_name(item.origin)}: {_name(item.text)} names several objects"
@@ -112,7 +120,7 @@ def _objects(report: Report) -> _Section:
     rows = [
         row(
             [
-                f"{MARKS[item.fate]} {_WORDS[item.fate]}",
+                f"{MARKS[item.operation]} {_WORDS[item.operation]}",
                 _name(f"{item.name.kind}/{item.name.name}"),
                 _name(item.name.namespace),
                 _what(item),
@@ -124,7 +132,7 @@ def _objects(report: Report) -> _Section:
 
 
 def _what(item: ObjectChange) -> str:
-    words = [fate_words(item)] if item.reasons or item.note else []
+    words = [operation_words(item)] if item.reasons or item.note else []
     changes = [change_words(change) for change in item.changes]
     return "<br>".join(code(_cut(text)) for text in [*words, *shortened(changes, _FIELDS)])
 

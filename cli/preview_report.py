@@ -10,14 +10,14 @@ from typing import Any, Final
 from infra.engine.comparing import Compared, Side
 from infra.engine.cost import Estimate
 from infra.engine.cost_pods import Amount
-from infra.engine.object_changes import Fate, ObjectChange
+from infra.engine.object_changes import ObjectChange, Operation
 from infra.engine.prices import Prices
 from infra.engine.protection import Acknowledgement, Review, review
 from infra.engine.violation import Violation
 
 EXIT_FINDINGS: Final = 1
 
-ORDER: Final = (Fate.REPLACE, Fate.DELETE, Fate.CHANGE, Fate.CREATE)
+ORDER: Final = (Operation.REPLACE, Operation.DELETE, Operation.CHANGE, Operation.CREATE)
 """In which order objects are shown: first what can't be undone."""
 
 
@@ -66,11 +66,11 @@ class Report:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many objects have each fate."""
-        counted = Counter(item.fate for item in self.compared.objects.changes)
-        names = {Fate.CREATE: "created", Fate.CHANGE: "changed", Fate.REPLACE: "replaced"}
-        shown = {name: counted[fate] for fate, name in names.items()}
-        return {**shown, "deleted": counted[Fate.DELETE], "unchanged": self.compared.objects.unchanged}
+        """How many objects have each operation."""
+        counted = Counter(item.operation for item in self.compared.objects.changes)
+        names = {Operation.CREATE: "created", Operation.CHANGE: "changed", Operation.REPLACE: "replaced"}
+        shown = {name: counted[operation] for operation, name in names.items()}
+        return {**shown, "deleted": counted[Operation.DELETE], "unchanged": self.compared.objects.unchanged}
 
     def needed(self, item: ObjectChange) -> str:
         """What to acknowledge an object by: its short reference, or the full one where two share that."""
@@ -78,8 +78,8 @@ class Report:
         return item.full_reference if short.count(item.reference) > 1 else item.reference
 
     def ordered(self) -> list[ObjectChange]:
-        """The objects by `ORDER`; those of one fate in the program's order."""
-        return sorted(self.compared.objects.changes, key=lambda item: ORDER.index(item.fate))
+        """The objects by `ORDER`; those of one operation in the program's order."""
+        return sorted(self.compared.objects.changes, key=lambda item: ORDER.index(item.operation))
 
     def as_data(self) -> dict[str, Any]:
         """For JSON."""

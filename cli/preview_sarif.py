@@ -74,7 +74,7 @@ class _Places:
 def _loss(report: Report, item: ObjectChange, places: _Places, *, suppressed: bool) -> dict[str, Any]:
     needed = report.needed(item)
     why = f" for {', '.join(item.reasons)}" if item.reasons else ""
-    text = f"{needed} is {item.fate}d{why}"
+    text = f"{needed} is {item.operation}d{why}"
     done: dict[str, Any] = {"suppressions": [{"kind": "external", "justification": "acknowledged"}]}
     return {
         "ruleId": LOSS,
@@ -82,7 +82,7 @@ def _loss(report: Report, item: ObjectChange, places: _Places, *, suppressed: bo
         "message": {"text": visible(text)},
         "baselineState": "new",
         **places.of(item.urn, item.source),
-        "partialFingerprints": _fingerprint(LOSS, needed, item.fate),
+        "partialFingerprints": _fingerprint(LOSS, needed, item.operation),
         **(done if suppressed else {}),
     }
 

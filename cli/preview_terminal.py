@@ -15,22 +15,27 @@ from cli.preview_words import (
     NONE,
     NOT_NEEDED,
     change_words,
-    fate_words,
     money,
     money_change,
     object_words,
+    operation_words,
     prices_words,
     shortened,
     unpriced_words,
     visible,
 )
-from infra.engine.object_changes import Fate, ObjectChange
+from infra.engine.object_changes import ObjectChange, Operation
 from infra.engine.violation import Violation
 
 FIELDS: Final = 12
 """Changed fields that are shown of one object."""
 
-_STYLES: Final = {Fate.CREATE: "green", Fate.CHANGE: "yellow", Fate.REPLACE: "bold red", Fate.DELETE: "red"}
+_STYLES: Final = {
+    Operation.CREATE: "green",
+    Operation.CHANGE: "yellow",
+    Operation.REPLACE: "bold red",
+    Operation.DELETE: "red",
+}
 
 
 def print_report(console: Console, report: Report) -> None:
@@ -58,8 +63,8 @@ def _objects(report: Report) -> Table:
     for item in report.ordered():
         name = item.name
         table.add_row(
-            Text(MARKS[item.fate], style=_STYLES[item.fate]),
-            Text(visible(f"{name.kind} {name.name}"), style=_STYLES[item.fate]),
+            Text(MARKS[item.operation], style=_STYLES[item.operation]),
+            Text(visible(f"{name.kind} {name.name}"), style=_STYLES[item.operation]),
             Text(visible(name.namespace), style="dim"),
             Text("\n".join(_what(item))),
         )
@@ -74,7 +79,7 @@ def _table(*columns: str) -> Table:
 
 
 def _what(item: ObjectChange) -> Iterable[str]:
-    if words := fate_words(item):
+    if words := operation_words(item):
         yield words
     yield from shortened([change_words(change) for change in item.changes], FIELDS)
 
@@ -119,11 +124,11 @@ def _print_cost(console: Console, report: Report) -> None:
 
 def _print_losses(console: Console, report: Report) -> None:
     for item in report.acknowledged:
-        console.print(Text(visible(f"acknowledged: {report.needed(item)} is {item.fate}d"), "yellow"))
+        console.print(Text(visible(f"acknowledged: {report.needed(item)} is {item.operation}d"), "yellow"))
     for given in report.review.unknown:
         console.print(Text(visible(f"{given.origin}: {given.text} {NOT_NEEDED}"), "yellow"))
     for given in report.review.ambiguous:
         console.print(Text(visible(f"{given.origin}: {given.text} names several objects"), "yellow"))
     for item in report.pending:
-        text = f"{item.fate}d, to be acknowledged: --acknowledge {report.needed(item)}"
+        text = f"{item.operation}d, to be acknowledged: --acknowledge {report.needed(item)}"
         console.print(Text(visible(text), "bold red"))

@@ -11,7 +11,7 @@ from infra.engine.cost import Unpriced
 from infra.engine.cost_pods import Amount
 from infra.engine.diff import ABSENT, Change
 from infra.engine.graph import Data
-from infra.engine.object_changes import Fate, ObjectChange
+from infra.engine.object_changes import ObjectChange, Operation
 from infra.engine.prices import Prices
 from infra.engine.violation import Violation
 
@@ -24,7 +24,7 @@ _CONTEXT: Final = 16
 NONE: Final = "none"
 NOT_NEEDED: Final = "is neither deleted nor replaced, or need not be acknowledged"
 
-MARKS: Final = {Fate.CREATE: "+", Fate.CHANGE: "~", Fate.REPLACE: "±", Fate.DELETE: "-"}
+MARKS: Final = {Operation.CREATE: "+", Operation.CHANGE: "~", Operation.REPLACE: "±", Operation.DELETE: "-"}
 
 
 def change_words(change: Change) -> str:
@@ -32,9 +32,14 @@ def change_words(change: Change) -> str:
     return visible(f"{change.path}: {_difference(change.old, change.new)}")
 
 
-def fate_words(item: ObjectChange) -> str:
+def operation_words(item: ObjectChange) -> str:
     """`replaced for spec.selector`, `deleted, …`."""
-    words = {Fate.CREATE: "new", Fate.CHANGE: "", Fate.REPLACE: "replaced", Fate.DELETE: "deleted"}[item.fate]
+    words = {
+        Operation.CREATE: "new",
+        Operation.CHANGE: "",
+        Operation.REPLACE: "replaced",
+        Operation.DELETE: "deleted",
+    }[item.operation]
     if item.reasons:
         words += f" for {', '.join(item.reasons)}"
     return visible("; ".join(filter(None, (words, item.note))))

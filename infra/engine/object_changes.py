@@ -21,7 +21,7 @@ IN_PLACE_OR_NOT: Final = "whether it can change in place, only `pulumi preview` 
 _PROVIDER_NOISE: Final = frozenset({"version", "pluginDownloadURL"})
 
 
-class Fate(StrEnum):
+class Operation(StrEnum):
     """What happens to an object."""
 
     CREATE = "create"
@@ -35,7 +35,7 @@ class ObjectChange:
     """What happens to one object.
 
     Attributes:
-        fate: What happens.
+        operation: What happens.
         name: The object.
         reference: How it is acknowledged, `KIND/NAME`.
         full_reference: The same where two have that name.
@@ -48,7 +48,7 @@ class ObjectChange:
         source: The line that declares it, in its newest revision.
     """
 
-    fate: Fate
+    operation: Operation
     name: ObjectName
     reference: str
     full_reference: str
@@ -120,13 +120,15 @@ def _change(pair: Pair, places: _Places) -> ObjectChange | None:
         assert pair.old is not None  # noqa: S101 - a pair has at least one side
         return _gone(pair.old, places)
     if pair.old is None:
-        return _made(Fate.CREATE, pair.new, object_name(pair.new, places.new))
+        return _made(Operation.CREATE, pair.new, object_name(pair.new, places.new))
     return _kept(pair.old, pair.new, places, moved=pair.moved)
 
 
 def _gone(old: Resource, places: _Places) -> ObjectChange:
     name = object_name(old, places.old)
-    return _made(Fate.DELETE, old, name, guarded=is_protected(old, name), note=_note_on_loss(old), old=old)
+    return _made(
+        Operation.DELETE, old, name, guarded=is_protected(old, name), note=_note_on_loss(old), old=old
+    )
 
 
 def _kept(old: Resource, new: Resource, places: _Places, *, moved: bool) -> ObjectChange | None:
@@ -142,10 +144,10 @@ def _kept(old: Resource, new: Resource, places: _Places, *, moved: bool) -> Obje
     visible = tuple(redacted(change, new) for change in changes)
     if not why:
         note = "" if is_known(new.type) else IN_PLACE_OR_NOT
-        return _made(Fate.CHANGE, new, name, changes=visible, note=note, old=old)
+        return _made(Operation.CHANGE, new, name, changes=visible, note=note, old=old)
     before = object_name(old, places.old)
     return _made(
-        Fate.REPLACE,
+        Operation.REPLACE,
         new,
         before,  # what is lost, and so what is acknowledged, is the one that is there now
         changes=visible,
@@ -170,7 +172,7 @@ def _below(path: str, field: str) -> bool:
 
 
 def _made(
-    fate: Fate,
+    operation: Operation,
     resource: Resource,
     name: ObjectName,
     *,
@@ -182,7 +184,7 @@ def _made(
 ) -> ObjectChange:
     short, full = references(resource, name)
     return ObjectChange(
-        fate=fate,
+        operation=operation,
         name=name,
         reference=short,
         full_reference=full,

@@ -8,7 +8,7 @@ import pytest
 
 from infra.engine import prices
 from infra.engine.comparing import Compared, compare_revisions, policy_changes
-from infra.engine.object_changes import Fate
+from infra.engine.object_changes import Operation
 from infra.engine.violation import Violation
 from infra.errors import PlatformError
 from tests.preview.repository import PROGRAM, commit, git, make, write
@@ -23,7 +23,11 @@ def test_what_is_not_committed_is_the_new_side(tmp_path: Path) -> None:
     write(root, PROGRAM.replace("db:1", "db:2"), "{replicas: 2}")
     found = compared(root)
     (item,) = found.objects.changes
-    assert (item.fate, item.reference, item.source) == (Fate.CHANGE, "StatefulSet/db", "__main__.py:8")
+    assert (item.operation, item.reference, item.source) == (
+        Operation.CHANGE,
+        "StatefulSet/db",
+        "__main__.py:8",
+    )
     assert sorted(map(str, item.changes)) == [
         "spec.replicas: 1 → 2",
         "spec.template.spec.containers[db].image: db:1 → db:2",
@@ -58,7 +62,7 @@ def test_a_stack_that_the_other_revision_has_not_is_all_new(tmp_path: Path) -> N
     git(root, "commit", "--quiet", "--message", "without the stack")
     found = compared(root)
     assert not found.old.exists
-    assert {item.fate for item in found.objects.changes} == {Fate.CREATE}
+    assert {item.operation for item in found.objects.changes} == {Operation.CREATE}
 
 
 def test_a_program_that_raises_is_told_by_its_line_and_revision(tmp_path: Path) -> None:

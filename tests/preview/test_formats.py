@@ -19,7 +19,7 @@ from infra.engine import prices
 from infra.engine.comparing import compare_revisions
 from infra.engine.violation import Violation
 from tests.preview import sarif_schema
-from tests.preview.graphs import component, graph, kubernetes, report, resource
+from tests.preview.graphs import REPOSITORY, component, graph, kubernetes, report, resource
 from tests.preview.repository import make, write
 
 FORMS = ("terminal", "markdown", "json", "sarif")
@@ -192,7 +192,9 @@ def test_a_canary_in_every_place_of_secrets_is_in_no_form(
     root = make(tmp_path / "r", CANARIES.format(side="before"))
     write(root, CANARIES.format(side="after"))
     table = prices.load()
-    made = Report.of(compare_revisions("test", "main", table, project=root, pack=None), table, [])
+    pack = str(REPOSITORY / "policies")
+    made = Report.of(compare_revisions("test", "main", table, project=root, pack=pack), table, [])
+    assert made.compared.policies.unchanged
     changed = {item.reference for item in made.compared.objects.changes}
     assert changed >= {
         *("Secret/plain", "Secret/marked", "Secret/wide", "ConfigMap/config", "Pod/pod"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from infra.engine.graph import UNKNOWN, Secret
-from infra.engine.object_changes import IN_PLACE_OR_NOT, Fate, compare
+from infra.engine.object_changes import IN_PLACE_OR_NOT, Operation, compare
 from infra.engine.redaction import HIDDEN, LATER, OTHER
 from infra.engine.replacement import ANOTHER_PLACE, MOVED
 from tests.preview.graphs import CLUSTER, changes, component, graph, kubernetes, resource
@@ -28,10 +28,10 @@ def test_objects_are_created_changed_and_deleted() -> None:
     old = graph(service(), kubernetes("core/v1:ConfigMap", "gone"))
     new = graph(service(type="NodePort"), kubernetes("core/v1:ConfigMap", "come"))
     found = changes(old, new)
-    assert {name: item.fate for name, item in found.items()} == {
-        "Service/web": Fate.CHANGE,
-        "ConfigMap/come": Fate.CREATE,
-        "ConfigMap/gone": Fate.DELETE,
+    assert {name: item.operation for name, item in found.items()} == {
+        "Service/web": Operation.CHANGE,
+        "ConfigMap/come": Operation.CREATE,
+        "ConfigMap/gone": Operation.DELETE,
     }
     assert list(map(str, found["Service/web"].changes)) == ["spec.type: (none) → NodePort"]
     assert not any(item.guarded for item in found.values())
@@ -73,7 +73,7 @@ def test_a_field_that_cannot_change_in_place_replaces_the_object(
 ) -> None:
     before, after = graph(kubernetes(kind, "x", old)), graph(kubernetes(kind, "x", new))
     (item,) = changes(before, after).values()
-    assert item.fate is Fate.REPLACE
+    assert item.operation is Operation.REPLACE
     assert item.reasons == (reason,)
 
 
@@ -94,7 +94,7 @@ def test_what_can_change_in_place_is_not_replaced(
     kind: str, old: dict[str, Any], new: dict[str, Any]
 ) -> None:
     (item,) = changes(graph(kubernetes(kind, "x", old)), graph(kubernetes(kind, "x", new))).values()
-    assert item.fate is Fate.CHANGE
+    assert item.operation is Operation.CHANGE
 
 
 def test_another_name_or_namespace_replaces_and_the_old_name_is_what_is_lost() -> None:
@@ -102,7 +102,11 @@ def test_another_name_or_namespace_replaces_and_the_old_name_is_what_is_lost() -
     renamed = {"metadata": {"name": "db2", "namespace": "mcp-test"}}
     new = kubernetes("apps/v1:StatefulSet", "db", {}, inputs=renamed)
     (item,) = changes(graph(old), graph(new)).values()
-    assert (item.fate, item.reasons, item.reference) == (Fate.REPLACE, ("metadata.name",), "StatefulSet/db")
+    assert (item.operation, item.reasons, item.reference) == (
+        Operation.REPLACE,
+        ("metadata.name",),
+        "StatefulSet/db",
+    )
     assert item.guarded
 
 
@@ -120,7 +124,9 @@ def test_an_alias_keeps_an_object_and_its_findings_when_it_moves() -> None:
         "apps/v1:StatefulSet", "db", {"replicas": 2}, parent=parent.urn, options={"aliases": aliases}
     )
     found = compare(graph(old), graph(parent, new))
-    assert [(item.fate, item.reference) for item in found.changes] == [(Fate.CHANGE, "StatefulSet/db")]
+    assert [(item.operation, item.reference) for item in found.changes] == [
+        (Operation.CHANGE, "StatefulSet/db")
+    ]
     assert found.new_urns == {old.urn: new.urn}
 
 
@@ -137,7 +143,7 @@ def test_moving_without_an_alias_is_a_replacement() -> None:
     old = kubernetes("core/v1:PersistentVolumeClaim", "data", {})
     new = kubernetes("core/v1:PersistentVolumeClaim", "data", {}, parent=parent.urn)
     (item,) = changes(graph(old), graph(parent, new)).values()
-    assert (item.fate, item.reasons, item.guarded) == (Fate.REPLACE, (MOVED,), True)
+    assert (item.operation, item.reasons, item.guarded) == (Operation.REPLACE, (MOVED,), True)
 
 
 def test_another_version_of_the_api_is_a_change_where_the_sdk_names_the_old_type() -> None:
@@ -147,7 +153,7 @@ def test_another_version_of_the_api_is_a_change_where_the_sdk_names_the_old_type
         "autoscaling/v2:HorizontalPodAutoscaler", "web", {"maxReplicas": 3}, options={"aliases": aliases}
     )
     (item,) = changes(graph(old), graph(new)).values()
-    assert item.fate is Fate.CHANGE
+    assert item.operation is Operation.CHANGE
     assert list(map(str, item.changes)) == ["apiVersion: autoscaling/v1 → autoscaling/v2"]
 
 
@@ -156,36 +162,42 @@ def test_replace_on_changes_and_ignore_changes_are_the_programs_word() -> None:
     options = {"replaceOnChanges": ["spec.type"], "ignoreChanges": ["spec.x"]}
     new = kubernetes("core/v1:Service", "web", {"type": "NodePort", "x": 2}, options=options)
     (item,) = changes(graph(old), graph(new)).values()
-    assert (item.fate, item.reasons) == (Fate.REPLACE, ("spec.type",))
+    assert (item.operation, item.reasons) == (Operation.REPLACE, ("spec.type",))
     assert [change.path for change in item.changes] == ["spec.type"]
 
 
 @pytest.mark.parametrize(
-    ("type_", "old", "new", "fate", "guarded"),
+    ("type_", "old", "new", "operation", "guarded"),
     [
-        ("aws:s3/bucket:Bucket", {"bucket": "a"}, {"bucket": "b"}, Fate.REPLACE, True),
-        ("aws:s3/bucket:Bucket", {"tags": {"a": "1"}}, {"tags": {"a": "2"}}, Fate.CHANGE, False),
-        ("aws:rds/instance:Instance", {"engine": "a"}, {"engine": "b"}, Fate.REPLACE, True),
-        ("aws:rds/instance:Instance", {"multiAz": False}, {"multiAz": True}, Fate.CHANGE, False),
-        ("aws:kms/key:Key", {"keyUsage": "a"}, {"keyUsage": "b"}, Fate.REPLACE, True),
-        ("aws:iam/role:Role", {"name": "a"}, {"name": "b"}, Fate.REPLACE, False),
-        ("random:index/randomPassword:RandomPassword", {"length": 1}, {"length": 2}, Fate.REPLACE, False),
-        ("docker:index/container:Container", {"image": "a"}, {"image": "b"}, Fate.REPLACE, False),
-        ("docker:index/volume:Volume", {"driver": "a"}, {"driver": "b"}, Fate.REPLACE, True),
-        ("docker-build:index:Image", {"tags": ["a"]}, {"tags": ["b"]}, Fate.CHANGE, False),
+        ("aws:s3/bucket:Bucket", {"bucket": "a"}, {"bucket": "b"}, Operation.REPLACE, True),
+        ("aws:s3/bucket:Bucket", {"tags": {"a": "1"}}, {"tags": {"a": "2"}}, Operation.CHANGE, False),
+        ("aws:rds/instance:Instance", {"engine": "a"}, {"engine": "b"}, Operation.REPLACE, True),
+        ("aws:rds/instance:Instance", {"multiAz": False}, {"multiAz": True}, Operation.CHANGE, False),
+        ("aws:kms/key:Key", {"keyUsage": "a"}, {"keyUsage": "b"}, Operation.REPLACE, True),
+        ("aws:iam/role:Role", {"name": "a"}, {"name": "b"}, Operation.REPLACE, False),
+        (
+            "random:index/randomPassword:RandomPassword",
+            {"length": 1},
+            {"length": 2},
+            Operation.REPLACE,
+            False,
+        ),
+        ("docker:index/container:Container", {"image": "a"}, {"image": "b"}, Operation.REPLACE, False),
+        ("docker:index/volume:Volume", {"driver": "a"}, {"driver": "b"}, Operation.REPLACE, True),
+        ("docker-build:index:Image", {"tags": ["a"]}, {"tags": ["b"]}, Operation.CHANGE, False),
     ],
 )
 def test_other_providers_resources_are_changed_or_replaced(
-    type_: str, old: dict[str, Any], new: dict[str, Any], fate: Fate, guarded: bool
+    type_: str, old: dict[str, Any], new: dict[str, Any], operation: Operation, guarded: bool
 ) -> None:
     (item,) = changes(graph(resource(type_, "x", old)), graph(resource(type_, "x", new))).values()
-    assert (item.fate, item.guarded) == (fate, guarded)
+    assert (item.operation, item.guarded) == (operation, guarded)
 
 
 def test_of_a_type_that_is_not_known_it_says_so() -> None:
     old, new = (resource("gcp:x/y:Z", "x", {"size": size}) for size in (1, 2))
     (item,) = changes(graph(old), graph(new)).values()
-    assert (item.fate, item.note) == (Fate.CHANGE, IN_PLACE_OR_NOT)
+    assert (item.operation, item.note) == (Operation.CHANGE, IN_PLACE_OR_NOT)
 
 
 def test_another_cluster_replaces_all_that_is_in_it() -> None:
@@ -229,7 +241,7 @@ def test_the_providers_namespace_is_the_objects() -> None:
 )
 def test_deleting_what_is_protected_must_be_acknowledged(item: Any) -> None:
     (found,) = changes(graph(item), graph()).values()
-    assert (found.fate, found.guarded) == (Fate.DELETE, True)
+    assert (found.operation, found.guarded) == (Operation.DELETE, True)
 
 
 def test_a_cluster_of_another_operator_is_not_protected() -> None:

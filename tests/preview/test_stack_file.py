@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from infra.engine.project import Project
+from infra.engine.record import record
 from infra.engine.stack_file import line_of, line_of_part, with_places
+from infra.errors import PlatformError
+from tests.preview.graphs import REPOSITORY
 
 TEXT = """\
 # a comment
@@ -60,3 +63,15 @@ def test_messages_about_settings_say_where(file: Path) -> None:
         "stack test: auth.audience: missing (Pulumi.test.yaml:2)",
         "other",
     ]
+
+
+def test_a_missing_setting_of_the_platform_is_told_with_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text(f"name: mcp-platform\nmain: {REPOSITORY / 'infra'}\n")
+    text = (REPOSITORY / "Pulumi.dev.yaml").read_text()
+    assert "    audience: http://127.0.0.1:8080/mcp\n" in text
+    text = text.replace("    audience: http://127.0.0.1:8080/mcp\n", "")
+    (tmp_path / "Pulumi.test.yaml").write_text(text)
+    line = text[: text.index("mcp-platform:auth:")].count("\n") + 1
+    with pytest.raises(PlatformError) as error:
+        record("test", project=tmp_path)
+    assert str(error.value) == f"stack test: auth.audience: missing (Pulumi.test.yaml:{line})"
