@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from infra.engine.cost import Unpriced
 from infra.engine.cost_pods import Amount
-from infra.engine.diff import ABSENT, Change
+from infra.engine.diff import ABSENT, Change, differences
 from infra.engine.graph import Data
 from infra.engine.object_changes import ObjectChange, Operation
 from infra.engine.prices import Prices
@@ -104,14 +104,32 @@ def _units(value: float) -> str:
 
 
 def _difference(old: Data, new: Data) -> str:
-    if isinstance(old, str) and isinstance(new, str) and ("\n" in old or "\n" in new):
-        return _of_lines(old, new)
+    if isinstance(old, str) and isinstance(new, str):
+        if inside := _of_documents(old, new):
+            return inside
+        if "\n" in old or "\n" in new:
+            return _of_lines(old, new)
     if isinstance(old, list) and isinstance(new, list):
         return _of_lists(old, new)
     before, after = _flat(old), _flat(new)
     if len(before) > LONGEST or len(after) > LONGEST:
         before, after = _around_the_difference(before, after)
     return f"{before} → {after}"
+
+
+def _of_documents(old: str, new: str) -> str:
+    """What differs inside of two JSON objects, such as policies and dashboards; "" if they are none."""
+    try:
+        before, after = json.loads(old), json.loads(new)
+    except (ValueError, RecursionError):
+        return ""
+    if not (isinstance(before, dict) and isinstance(after, dict)):
+        return ""
+    found = [
+        f"{change.path}: {_cut(_flat(change.old))} → {_cut(_flat(change.new))}"
+        for change in differences(cast("dict[str, Any]", before), cast("dict[str, Any]", after))
+    ]
+    return "; ".join(shortened(found, LINES))
 
 
 def _of_lines(old: str, new: str) -> str:

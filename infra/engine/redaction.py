@@ -22,11 +22,11 @@ _SECRET_TEXT: Final = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----|client-key-data:|\bAKIA[0-9A-Z]{16}\b|\beyJ[\w-]+\.[\w-]+\.[\w-]*"
 )
 _ASSIGNED: Final = re.compile(
-    r"""((?:password|passwd|passphrase|secret|token|api_?key|private_?key)["']?[ \t]*[:=][ \t]*)"""
-    r"""("[^"\n]*"|'[^'\n]*'|[^\s,;}"']+)""",
+    r"""(?<!:)((?:password|passwd|passphrase|secret|token|api_?key|private_?key)["']?[ \t]*[:=][ \t]*)"""
+    r"""("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\n]+)""",
     re.IGNORECASE,
 )
-"""`password: …` in a text of several settings, `--password=…` in an argument."""
+"""`password: …` in a text of several settings, `--password=…` in an argument; not an ARN's `:secret:…`."""
 _LOGIN: Final = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 _LAST: Final = re.compile(r"[^.\[\]]+")
 

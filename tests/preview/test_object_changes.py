@@ -255,7 +255,11 @@ def test_secrets_are_compared_and_never_in_a_change() -> None:
             "core/v1:Secret", "s", inputs={"stringData": Secret({"a": text}), "data": {"b": text}}
         )
         env = [{"name": "DB_PASSWORD", "value": text}, {"name": "PLAIN", "value": "same"}]
-        url = {"url": f"postgres://user:{text}@host/db", "flag": f"--password={text}"}
+        url = {
+            "url": f"postgres://user:{text}@host/db",
+            "flag": f"--password={text}",
+            "env": [f"A_TOKEN=x,{text} y"],
+        }
         spec = {"template": {"spec": {"containers": [{"name": "a", "env": env}]}}, **url}
         database = resource("aws:rds/instance:Instance", "db", {"password": text, "tags": [Secret(text)]})
         image = resource("docker-build:index:Image", "i", {"secrets": {"token": text}})
@@ -291,3 +295,13 @@ def test_the_names_of_secrets_are_shown() -> None:
         "spec.template.spec.automountServiceAccountToken: true → false",
         "spec.template.spec.containers[a].env[DB_PASSWORD].valueFrom.secretKeyRef.name: one → two",
     ]
+
+
+def test_the_arns_of_secrets_are_shown() -> None:
+    def policy(name: str) -> Any:
+        return graph(
+            resource("aws:iam/rolePolicy:RolePolicy", "p", {"policy": f"arn:aws:x:y:1:secret:{name}"})
+        )
+
+    (item,) = changes(policy("one"), policy("two")).values()
+    assert item.changes[0].new == "arn:aws:x:y:1:secret:two"

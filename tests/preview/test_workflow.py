@@ -26,6 +26,7 @@ from tests.preview.graphs import REPOSITORY
 from tests.preview.repository import commit, git
 from tests.preview.workflow import Runner
 
+STACKS = ("dev", "docker", "prod")
 WORKFLOWS = REPOSITORY / ".github/workflows"
 PREVIEW = WORKFLOWS / "preview.yml"
 LINTER = Path(__file__).parent / "actionlint"
@@ -82,7 +83,7 @@ def test_the_workflow_previews_comments_and_updates_its_comment(runner: Runner, 
     assert "replaced, to be acknowledged: --acknowledge StatefulSet/redis" in ended[-1].out
     found = runner.artifacts / "preview"
     assert {file.name for file in found.iterdir()} == {
-        f"{stack}.{suffix}" for stack in ("dev", "prod") for suffix in ("json", "log", "md", "sarif")
+        f"{stack}.{suffix}" for stack in STACKS for suffix in ("json", "log", "md", "sarif")
     }
     prod = json.loads((found / "prod.json").read_text())
     assert prod["loss"]["pending"] == ["StatefulSet/redis"]
@@ -95,13 +96,14 @@ def test_the_workflow_previews_comments_and_updates_its_comment(runner: Runner, 
     }
     assert prod["cost"]["change"]["low"] > 0
     assert prod["policies"]["new"] == []
-    dev = json.loads((found / "dev.json").read_text())
-    assert (dev["objects"], dev["exit_code"]) == ([], 0)
-    assert dev["new"]["changed_files"] == prod["new"]["changed_files"] == 0
-    for stack in ("dev", "prod"):
-        log = json.loads((found / f"{stack}.sarif").read_text())
+    assert prod["new"]["changed_files"] == 0
+    for stack in ("dev", "docker"):
+        other = json.loads((found / f"{stack}.json").read_text())
+        assert (other["objects"], other["exit_code"], other["new"]["changed_files"]) == ([], 0, 0)
+    logs = {stack: json.loads((found / f"{stack}.sarif").read_text()) for stack in STACKS}
+    for log in logs.values():
         sarif_schema.check(log)
-    results = log["runs"][0]["results"]
+    results = logs["prod"]["runs"][0]["results"]
     assert results[0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].startswith("infra/")
     assert "### Preview of stack `prod`" in runner.summary
 
@@ -127,7 +129,7 @@ def test_what_cannot_be_evaluated_is_told_in_the_comment_and_fails(
 ) -> None:
     broken = tmp_path / "broken"
     git(tmp_path, "clone", "--quiet", str(repository), str(broken))
-    for stack in ("dev", "prod"):
+    for stack in STACKS:
         (broken / f"Pulumi.{stack}.yaml").write_text("config: [\n")
     commit(broken, "break it")
     git(repository, "fetch", "--quiet", str(broken), "+HEAD:refs/pull/7/merge")
