@@ -93,7 +93,7 @@ def print_services(console: Console, services: Sequence[Service], url: str) -> N
 
 def _release(revision: Revision | None) -> str:
     if revision is None:
-        return "none; `mcpctl up` makes one"
+        return "none: not deployed yet, or not by mcpctl's direct way"
     return (
         f"revision {revision.number} {revision.status}, content {revision.content}, {revision.updated[:19]}"
     )

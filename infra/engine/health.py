@@ -61,7 +61,7 @@ class Health:
 
     Attributes:
         services: By kind and name.
-        revision: The newest revision of the release, or None before the first `up`.
+        revision: The newest revision of the release; None where something else deploys, or nothing has yet.
     """
 
     services: Sequence[Service]
@@ -69,9 +69,9 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        """Whether the stack is released and everything in it is ready."""
-        released = self.revision is not None and self.revision.status == "deployed"
-        return released and all(item.ready >= item.wanted for item in self.services)
+        """Whether the stack is deployed and everything in it is ready."""
+        deployed = self.revision.status == "deployed" if self.revision else bool(self.services)
+        return deployed and all(item.ready >= item.wanted for item in self.services)
 
 
 def health(release: Release) -> Health:
