@@ -59,6 +59,7 @@ docs: $(VENV)/.ready ## the pages that are made from the code
 	$(BIN)/python -m cli.settings_reference > docs/settings.md
 	$(BIN)/python -m services.gateway.metrics_page > docs/metrics.md
 	$(BIN)/python -m cli.policy_reference > docs/policies.md
+	$(BIN)/python -m cli.cost_reference > docs/costs.md
 
 clean:
 	rm -rf $(VENV) build rendered
