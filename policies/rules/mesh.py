@@ -13,7 +13,11 @@ from policies.matching import every, matches_labels
 from policies.mesh_membership import spaces
 from policies.node import UNKNOWN, Node
 from policies.objects import KubernetesObject, Stack, same_name
+from policies.operators import matches_managed
 from policies.rule import Findings, Options, Severity, about, fail, forbid, require, require_any
+
+_OWN_TLS: Final = ("5432", "8000")
+"""Ports of CloudNativePG's instances, at which they have certificates of their own."""
 
 FAMILY: Final = Family("mesh", "Service mesh", together="mesh")
 
@@ -82,7 +86,7 @@ def mesh_mtls_everywhere(stack: Stack, options: Options) -> Findings:
 
 
 def _may_be_plain(peers: KubernetesObject, port: str, stack: Stack, options: Options) -> bool:
-    """It is the front door's, or every pod that it is about has this port for metrics."""
+    """It is the front door's, for metrics of all pods that it is about, or Postgres' with TLS of its own."""
     wanted = peers.node.at("spec.selector.matchLabels")
     if wanted.key(_NAME).value in options.exposed_services:
         return True
@@ -94,6 +98,8 @@ def _may_be_plain(peers: KubernetesObject, port: str, stack: Stack, options: Opt
         for item in container.at("ports").items()
         if str(item.at("containerPort").value) == port
     ]
+    if not ports and port in _OWN_TLS:  # an operator, which is outside of the mesh, asks there
+        return any(matches_managed(peers.node.at("spec.selector"), peers.namespace, stack))
     return bool(ports) and all(item.at("name").value in options.metrics_ports for item in ports)
 
 
