@@ -85,11 +85,13 @@ def build_config(args: GatewayArgs) -> dict[str, Any]:
     issuers: list[dict[str, Any]] = [
         {"issuer": issuer.issuer, "jwks": {"uri": issuer.jwks_uri}}
         if issuer.jwks_uri
-        else {"issuer": issuer.issuer, "public_key_file": _key_path(f"{issuer.name}.pem")}
+        else {"issuer": issuer.issuer, "public_key_file": f"{CONFIG_PATH}/issuers/{issuer.name}.pem"}
         for issuer in auth.issuers
     ]
     if auth.dev_issuer:
-        issuers.append({"issuer": dev_issuer(stack.name), "public_key_file": _key_path(_DEV_KEY)})
+        issuers.append(
+            {"issuer": dev_issuer(stack.name), "public_key_file": f"{CONFIG_PATH}/issuers/{_DEV_KEY}"}
+        )
     if auth.service_accounts:
         # Read from the API with the gateway's own token, which Kubernetes lets every service account do
         # (ClusterRoleBinding system:service-account-issuer-discovery).
@@ -297,7 +299,3 @@ class Gateway(pulumi.ComponentResource):
             pins.place_lock(args.stack, name, args.settings.pinning, child)
         Workload(name, build_workload(name, args, contents), opts=child)
         self.register_outputs({"service": name})
-
-
-def _key_path(file: str) -> str:
-    return f"{CONFIG_PATH}/issuers/{file}"
