@@ -39,7 +39,9 @@ class Allowed:
 ALLOWED = (
     Allowed("kube-score", "container-resource-requests-equal-limits", _BURST),
     Allowed("kube-score", "container-cpu-requests-equal-limits", _BURST),
-    Allowed("kube-score", "container-memory-requests-equal-limits", _BURST, targets="Deployment/.*"),
+    Allowed(
+        "kube-score", "container-memory-requests-equal-limits", _BURST, targets="(Deployment|DaemonSet)/.*"
+    ),
     Allowed("kube-score", "container-ephemeral-storage-request-equals-limit", _BURST),
     Allowed("kube-score", "container-image-pull-policy", _CONTENT_TAG),
     Allowed("checkov", "CKV_K8S_15", f"pull policy: {_CONTENT_TAG}"),
