@@ -60,9 +60,15 @@ ALLOWED = (
     Allowed(
         "kube-score",
         "networkpolicy-targets-pod",
-        "Istio makes the waypoint's pods for its Gateway, with the labels that this policy selects",
+        "operators make these pods: Istio of its Gateway, CloudNativePG of its Cluster",
         stacks="prod",
-        targets="NetworkPolicy/waypoint",
+        targets="NetworkPolicy/(waypoint|postgres)",
+    ),
+    Allowed(
+        "kube-score",
+        "pod-probes-identical",
+        "a Sentinel depends on nothing that it could wait for: its port answers, or it is to be restarted",
+        targets="StatefulSet/redis",
     ),
     Allowed("kube-score", "deployment-replicas", "development is one machine", stacks="dev"),
     Allowed(
