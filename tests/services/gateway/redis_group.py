@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import redis
 from redis.backoff import NoBackoff
@@ -162,7 +162,8 @@ class Group:
         """Whether a Sentinel could take part in an election."""
         try:
             with client(member.sentinel_port, username="sentinel", password=self.REPLICATION) as sentinel:
-                state = sentinel.sentinel_master(redis_members.GROUP)
+                found = sentinel.sentinel_master(redis_members.GROUP, return_responses=True)
+                state = cast("dict[str, Any]", found)
         except RedisError:
             return False
         others = len(self.members) - 1
