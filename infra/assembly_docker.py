@@ -148,9 +148,7 @@ def _gateway(stack: Stack, settings: Settings) -> tuple[Container, list[Containe
         stack=stack,
         settings=settings.gateway,
         auth=settings.auth,
-        redis=redis.RedisEndpoint(
-            host=naming.REDIS, port=redis.PORT, tls=False, secret=redis.AUTH_SECRET
-        ),
+        redis=redis.RedisEndpoint(host=naming.REDIS, port=redis.PORT, tls=False, secret=redis.AUTH_SECRET),
         postgres=postgres.PostgresEndpoint(
             host=naming.POSTGRES, port=postgres.PORT, tls=False, secret=postgres.AUTH_SECRET
         ),
