@@ -93,7 +93,8 @@ def test_production_has_replicated_stores_or_says_that_one_server_will_do(
     (line,) = problems(configure, **{**PRODUCTION, store: alone})
     assert line.startswith(f"stack dev: {store}.replication: must be set in production")
     assert configure(**{**PRODUCTION, store: {**alone, "single": True}}).production
-    (line,) = problems(configure, **{**PRODUCTION, store: {**PRODUCTION[store], "single": True}})
+    both = {**alone, "replication": {}, "single": True}
+    (line,) = problems(configure, **{**PRODUCTION, store: both})
     assert line.startswith(f"stack dev: {store}.single = true: must be left out")
 
 
