@@ -89,9 +89,8 @@ def build_config(args: GatewayArgs) -> dict[str, Any]:
         for issuer in auth.issuers
     ]
     if auth.dev_issuer:
-        issuers.append(
-            {"issuer": dev_issuer(stack.name), "public_key_file": f"{CONFIG_PATH}/issuers/{_DEV_KEY}"}
-        )
+        key_file = f"{CONFIG_PATH}/issuers/{_DEV_KEY}"
+        issuers.append({"issuer": dev_issuer(stack.name), "public_key_file": key_file})
     if auth.service_accounts:
         # Read from the API with the gateway's own token, which Kubernetes lets every service account do
         # (ClusterRoleBinding system:service-account-issuer-discovery).

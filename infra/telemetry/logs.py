@@ -8,20 +8,15 @@ from infra.naming import Stack
 from infra.quantities import size_bytes
 from infra.settings.telemetry import Logging
 from infra.telemetry import parts
-from infra.telemetry.collector import (
-    Batch,
-    Component,
+from infra.telemetry.collector import Batch, Component, FileStorage, FromEnvironment, SendingQueue, to_yaml
+from infra.telemetry.receivers import (
     FieldReference,
     FileLogReceiver,
-    FileStorage,
-    FromEnvironment,
     Operator,
     Retry,
-    SendingQueue,
     SeverityField,
     TimeField,
     TraceFields,
-    to_yaml,
 )
 
 LOGS_PATH: Final = "/var/log/pods"

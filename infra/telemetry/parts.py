@@ -26,12 +26,12 @@ from infra.telemetry.collector import (
     PullExporter,
     Reader,
     ResourceProcessor,
-    Retry,
     SendingQueue,
     Service,
     Telemetry,
     TlsClient,
 )
+from infra.telemetry.receivers import Retry
 from services.kit.conventions import OPS_PORT
 
 CONFIG_PATH: Final = "/etc/otelcol"

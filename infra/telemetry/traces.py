@@ -8,17 +8,8 @@ from infra.naming import Stack
 from infra.quantities import size_bytes
 from infra.settings.telemetry import OTLP_PORT, Collector
 from infra.telemetry import parts
-from infra.telemetry.collector import (
-    Batch,
-    Component,
-    OtlpHttpServer,
-    OtlpProtocols,
-    OtlpReceiver,
-    ProbabilisticSampler,
-    Retry,
-    SendingQueue,
-    to_yaml,
-)
+from infra.telemetry.collector import Batch, Component, ProbabilisticSampler, SendingQueue, to_yaml
+from infra.telemetry.receivers import OtlpHttpServer, OtlpProtocols, OtlpReceiver, Retry
 
 _QUEUE_SHARE: Final = 8
 """Of the container's memory, an eighth waits encoded: while they are worked on, spans take several times as
