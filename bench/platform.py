@@ -74,7 +74,7 @@ def policies() -> Row:
     graph = record("prod")
 
     def once() -> None:
-        assert not check(graph, POLICIES)
+        assert not any(item.mandatory for item in check(graph, POLICIES))
 
     return Row(f"policies, {len(graph.resources)} resources", [seconds(once) for _ in range(5)], "s", "≤ 3")
 

@@ -11,11 +11,11 @@ import os
 from pulumi_policy import PolicyPack
 
 from policies.pulumi_adapter import policies
-from policies.pulumi_values import keep_secret_marks
+from policies.pulumi_values import adapt_sdk
 from policies.rule import environment_of
 
 if __name__ == "__main__":
-    keep_secret_marks()
+    adapt_sdk()
     PolicyPack(
         name="mcp-platform",
         description="Kubernetes policies of mcp-platform",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from threading import Lock
+from types import SimpleNamespace
 from typing import Any, Final, cast
 
+from google.protobuf import json_format
 from pulumi_policy import PolicyResource, ResourceValidationArgs, policy, proxy
 from pulumi_policy.deserialize import deserialize_properties
 from pulumi_policy.secret import Secret as SdkSecret
@@ -25,23 +29,50 @@ _UNKNOWNS: Final = frozenset(
         proxy.UNKNOWN_STRING_VALUE,
     }
 )
+_REMEMBERED: Final = 2048
+"""Messages of a stack's resources, more than one preview asks about at a time."""
+
 _NOT_OBJECTS: Final = frozenset({"helm.sh", "kustomize", "yaml"})
 """Groups of the Kubernetes provider's components: their children are resources of their own."""
 
 
-def keep_secret_marks() -> None:
-    """Let policies see which values are secret.
+def adapt_sdk() -> None:
+    """Let policies see which values are secret, and read each resource once.
 
     The engine marks secrets on the wire, but pulumi-policy 1.21 takes the marks off before it calls a policy,
-    except for remediations. A policy could then not tell a marked Secret from a password in plain text. There
-    is no setting for it, so this replaces the one function of the SDK that unmarks.
+    except for remediations. A policy could then not tell a marked Secret from a password in plain text. It
+    also reads a resource's properties anew for each of the pack's policies: half of a check's time. There is
+    no setting for either, so this replaces the functions of the SDK that do it; what they give is only read.
     """
 
     def with_marks(props: dict[str, Any], _proxy_secrets: bool = True) -> dict[str, Any]:
         return deserialize_properties(props, proxy_secrets=True)
 
-    sdk = cast("Any", policy)  # the function is not part of the SDK's public interface
-    sdk.deserialize_properties = with_marks
+    sdk = cast("Any", policy)  # the functions are not part of the SDK's public interface
+    to_dict = remembered(json_format.MessageToDict)
+    sdk.json_format = SimpleNamespace(MessageToDict=to_dict)
+    sdk.deserialize_properties = remembered(with_marks)
+
+
+def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with its last answers, by the identity of what it was asked about."""
+    answers: OrderedDict[int, tuple[Any, tuple[Any, ...], Any]] = OrderedDict()
+    lock = Lock()
+
+    def ask(about: Any, *more: Any) -> Any:  # noqa: ANN401 - what the SDK passes along
+        with lock:
+            found = answers.get(id(about))
+        # Kept with its answer, so that nothing else can have its identity meanwhile.
+        if found is not None and found[0] is about and found[1] == more:
+            return found[2]
+        answer = function(about, *more)
+        with lock:
+            answers[id(about)] = (about, more, answer)
+            if len(answers) > _REMEMBERED:
+                answers.popitem(last=False)
+        return answer
+
+    return ask
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any value of a property map

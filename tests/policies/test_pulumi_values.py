@@ -17,7 +17,7 @@ from pulumi_policy.proxy import UNKNOWN_OBJECT_VALUE, UNKNOWN_STRING_VALUE, unkn
 
 from policies.node import UNKNOWN, Secret
 from policies.pulumi_adapter import policies
-from policies.pulumi_values import built_images, kubernetes_object, plain
+from policies.pulumi_values import built_images, kubernetes_object, plain, remembered
 
 WIRE_SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
 
@@ -28,7 +28,7 @@ def through_proxy(properties: dict[str, Any]) -> Any:
 
 
 def with_marks(properties: dict[str, Any]) -> Any:
-    """As a policy gets them once `keep_secret_marks` has been called."""
+    """As a policy gets them once `adapt_sdk` has been called."""
     return unknown_checking_proxy(deserialize_properties(properties, proxy_secrets=True))
 
 
@@ -121,3 +121,18 @@ def test_every_resource_policy_runs_over_proxies_with_unknowns(
     assert any(
         text.startswith("pss-privileged: Deployment mcp-prod/gateway: ") for text in reports["unverifiable"]
     )
+
+
+def test_a_resource_is_read_once_and_another_one_anew() -> None:
+    read: list[dict[str, int]] = []
+
+    def count(about: dict[str, int], *_more: object) -> int:
+        read.append(about)
+        return about["a"]
+
+    ask = remembered(count)
+    first, equal = {"a": 1}, {"a": 1}
+    assert [ask(first), ask(first), ask(equal), ask(first)] == [1, 1, 1, 1]
+    assert [item is first for item in read] == [True, False]
+    ask(first, "otherwise")
+    assert len(read) == 3
