@@ -89,11 +89,8 @@ def test_the_workflow_previews_comments_and_updates_its_comment(runner: Runner, 
     assert prod["loss"]["pending"] == ["StatefulSet/redis"]
     assert prod["loss"]["unknown"] == [{"text": "StatefulSet/nope", "origin": "the pull request's text"}]
     changed = {item["reference"]: item["operation"] for item in prod["objects"]}
-    assert changed == {
-        "StatefulSet/redis": "replace",
-        "HorizontalPodAutoscaler/gateway": "change",
-        "HorizontalPodAutoscaler/filesystem": "change",
-    }
+    assert {name for name, what in changed.items() if what != "change"} == {"StatefulSet/redis"}
+    assert {"HorizontalPodAutoscaler/gateway", "HorizontalPodAutoscaler/filesystem"} < changed.keys()
     assert prod["cost"]["change"]["low"] > 0
     assert prod["policies"]["new"] == []
     assert prod["new"]["changed_files"] == 0
