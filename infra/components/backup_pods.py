@@ -46,8 +46,7 @@ _OWNER_PATH: Final = "/run/secrets/owner"
 _LOGIN_PATH: Final = "/run/login"
 """A user name and a password that were made up for this pod, in memory."""
 _WORK_PATH: Final = "/work"
-_USERNAME: Final = "username"
-_PASSWORD: Final = "password"  # noqa: S105 - a file's name
+_USERNAME, _PASSWORD = "username", "password"
 _DRILL_USER: Final = "drill"
 
 _PREPARATION: Final = Resources(
@@ -267,8 +266,7 @@ def _postgres(args: BackupArgs) -> dict[str, str]:
 
 
 def _redis(redis: RedisEndpoint) -> dict[str, str]:
-    # Beside each server there is a Sentinel.
-    hosts = redis.sentinels or (redis.host,)
+    hosts = redis.sentinels or (redis.host,)  # beside each server there is a Sentinel
     return {"BACKUP_REDIS": json.dumps({"hosts": hosts, "port": redis.port, "tls": redis.tls})}
 
 
@@ -290,9 +288,8 @@ def _authorities(args: BackupArgs) -> list[Mount]:
 
 def _credentials(place: Place) -> Mount:
     keys = ("access_key_id", "secret_access_key")
-    return files(
-        "bucket", _BUCKET_PATH, secret=Files(name=place.credentials, paths={key: key for key in keys})
-    )
+    secret = Files(name=place.credentials, paths={key: key for key in keys})
+    return files("bucket", _BUCKET_PATH, secret=secret)
 
 
 def _work(args: BackupArgs) -> Mount:
