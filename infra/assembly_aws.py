@@ -21,6 +21,7 @@ from infra.labels import INSTANCE, PART_OF
 from infra.naming import (
     BACKUP,
     BACKUPS_OF,
+    EDGE,
     EXTERNAL_SECRETS,
     POSTGRES,
     PROJECT,
@@ -99,7 +100,11 @@ def assemble_aws(stack: Stack, aws: Aws, registry: str, images: Sequence[str], *
         )
     if aws.vpc and aws.cache:
         ManagedRedis(REDIS, ManagedRedisArgs(stack=stack, settings=aws.cache, vpc=aws.vpc), opts)
-    outputs = {"backups": bucket.bucket, "roles": roles}
+    outputs: dict[str, Any] = {"backups": bucket.bucket, "roles": roles}
+    if aws.waf:
+        from infra.components.aws.web_acl import WebAcl, WebAclArgs  # noqa: PLC0415 - few stacks need AWS's largest module
+
+        outputs["webAcl"] = WebAcl(EDGE, WebAclArgs(stack=stack, settings=aws.waf), opts).arn
     return AwsSide(repositories=repositories, archive=archive, outputs=outputs)
 
 

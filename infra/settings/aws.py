@@ -97,6 +97,13 @@ class ElastiCache(Group):
     snapshot_days: int = Field(default=7, ge=1, le=35)
 
 
+class Waf(Group):
+    """A web ACL for an Application Load Balancer in front of the gateway."""
+
+    requests_per_five_minutes: int = Field(default=15_000, ge=10, le=2_000_000_000)
+    """Of one client address; more are refused with 403."""
+
+
 class Aws(Group):
     """The AWS side of a stack on EKS."""
 
@@ -116,6 +123,8 @@ class Aws(Group):
     """A managed PostgreSQL to be made; `postgres` then names its endpoint."""
     cache: ElastiCache | None = None
     """A managed Valkey to be made; `redis` then names its endpoint."""
+    waf: Waf | None = None
+    """A web ACL to be made; the output `webAcl` is its ARN, which the load balancer's controller is given."""
     delete_protection: bool = True
     """Whether a database refuses to be deleted."""
     operators_namespace: Label = "external-secrets"

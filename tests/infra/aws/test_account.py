@@ -14,6 +14,7 @@ from infra.engine.graph import UNKNOWN, Graph, Resource
 from services.backup.bucket import Bucket
 from services.backup.errors import BackupError
 from services.backup.settings import BucketSettings
+from tests.infra.aws.firewall import Firewall
 from tests.infra.aws.identity import Identities
 from tests.infra.aws.server import REGION, Server
 from tests.infra.aws.storage import Storage
@@ -25,10 +26,11 @@ EVERYTHING = {
     "vpc": {"id": "vpc-0a", "subnets": ["subnet-0a", "subnet-0b"], "clients": ["sg-0a"]},
     "database": {},
     "cache": {},
+    "waf": {"requests_per_five_minutes": 3000},
 }
 
 
-class Account(Storage, Identities, Stores):
+class Account(Storage, Identities, Stores, Firewall):
     """Everything that the platform uses of AWS."""
 
 
@@ -66,8 +68,23 @@ def test_all_that_is_declared_is_what_the_account_then_has(account: Account, gra
             different[resource.urn] = (wanted, found)
     assert different == {}
     assert {item.type.partition(":")[2].partition("/")[0] for item in declared(graph)} == {
-        *("s3", "kms", "ecr", "iam", "eks", "ec2", "vpc", "rds", "elasticache")
+        *("s3", "kms", "ecr", "iam", "eks", "ec2", "vpc", "rds", "elasticache", "wafv2")
     }
+
+
+def test_the_firewall_bounds_addresses_and_lets_large_arguments_through(account: Account) -> None:
+    rate, *managed = account.rules_of("mcp-platform-prod-edge")
+    assert rate["Statement"]["RateBasedStatement"]["Limit"] == 3000
+    assert rate["Action"] == {"Block": {}}
+    counted = {
+        item["Name"]
+        for rule in managed
+        for item in rule["Statement"]["ManagedRuleGroupStatement"].get("RuleActionOverrides", [])
+        if item["ActionToUse"] == {"Count": {}}
+    }
+    assert counted >= {"SizeRestrictions_BODY"}
+    assert all(rule["OverrideAction"] == {"None": {}} for rule in managed)
+    assert not any(rule["VisibilityConfig"]["SampledRequestsEnabled"] for rule in (rate, *managed))
 
 
 def test_no_secret_is_among_the_inputs(graph: Graph) -> None:
