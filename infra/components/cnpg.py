@@ -17,6 +17,8 @@ from infra.custom_resources import spelled, to_data
 
 API_VERSION: Final = "postgresql.cnpg.io/v1"
 CLUSTER_LABEL: Final = "cnpg.io/cluster"
+RELOAD: Final = {"cnpg.io/reload": "true"}
+"""Labels of a Secret whose changes the operator is to hear of."""
 """Of the pods that the operator makes, jobs included."""
 
 

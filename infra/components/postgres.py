@@ -11,7 +11,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.components import postgres_cluster as cluster
 from infra.components.barman import ObjectStore, ScheduledBackup
-from infra.components.cnpg import Cluster
+from infra.components.cnpg import RELOAD, Cluster
 from infra.components.mounts import Files, Mount, files, own_claim, scratch
 from infra.components.pods import Container
 from infra.components.postgres_cluster import ClusterArgs, build_archive, build_backup, build_cluster
@@ -174,7 +174,7 @@ class Postgres(pulumi.ComponentResource):
         self, name: str, args: PostgresArgs, settings: PostgresStore, replication: PostgresReplication
     ) -> None:
         production = args.stack.production
-        self._place_secret(name, args.stack, "kubernetes.io/basic-auth")
+        self._place_secret(name, args.stack, "kubernetes.io/basic-auth", RELOAD)
 
         def metadata(object_name: str, annotations: Mapping[str, str] | None = None) -> ObjectMetaArgs:
             own = labels(args.stack, name, _COMPONENT)
@@ -210,10 +210,18 @@ class Postgres(pulumi.ComponentResource):
             ObjectStore(cluster.ARCHIVE, metadata(cluster.ARCHIVE), archive, child)
             ScheduledBackup(name, metadata(name), build_backup(replication.archive), child)
 
-    def _place_secret(self, name: str, stack: Stack, kind: str = "Opaque") -> None:
+    def _place_secret(
+        self, name: str, stack: Stack, kind: str = "Opaque", more_labels: Mapping[str, str] | None = None
+    ) -> None:
         """The owner's name and password."""
-        fixed = {"username": USER, "database": DATABASE}
-        secret = SecretArgs(stack=stack, service=name, component=_COMPONENT, fixed=fixed, kind=kind)
+        secret = SecretArgs(
+            stack=stack,
+            service=name,
+            component=_COMPONENT,
+            fixed={"username": USER, "database": DATABASE},
+            kind=kind,
+            more_labels=more_labels or {},
+        )
         place_secret(AUTH_SECRET, secret, pulumi.ResourceOptions(parent=self))
 
 

@@ -58,6 +58,7 @@ class SecretArgs:
         fixed: What is not secret, but read from the same place.
         derived: Files that are made of the random values.
         kind: The Secret's type.
+        more_labels: Beside our own, for an operator that reads it.
     """
 
     stack: Stack
@@ -67,6 +68,11 @@ class SecretArgs:
     fixed: Mapping[str, str] = field(default_factory=dict[str, str])
     derived: Mapping[str, Derived] = field(default_factory=dict[str, Derived])
     kind: str = "Opaque"
+    more_labels: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def labels(self) -> dict[str, str]:
+        """The Secret's labels, whoever makes it."""
+        return {**labels(self.stack, self.service, self.component), **self.more_labels}
 
 
 def build_external(name: str, args: SecretArgs, source: SecretSource) -> ExternalSecretSpec:
@@ -76,12 +82,11 @@ def build_external(name: str, args: SecretArgs, source: SecretSource) -> Externa
         templates = {key: value_template(key) for key in args.random}
         templates |= args.fixed
         templates |= {key: derived.template for key, derived in args.derived.items()}
-    own = labels(args.stack, args.service, args.component)
     return copy_of(
         name,
         list(args.random),
         source,
-        Template(type=args.kind, metadata=TemplateMetadata(labels=own), data=templates or None),
+        Template(type=args.kind, metadata=TemplateMetadata(labels=args.labels()), data=templates or None),
     )
 
 
@@ -103,9 +108,7 @@ def value_template(key: str) -> str:
 
 def place_secret(name: str, args: SecretArgs, opts: pulumi.ResourceOptions) -> None:
     """Declare the Secret; what the program makes is made once."""
-    metadata = ObjectMetaArgs(
-        name=name, namespace=args.stack.namespace, labels=labels(args.stack, args.service, args.component)
-    )
+    metadata = ObjectMetaArgs(name=name, namespace=args.stack.namespace, labels=args.labels())
     if args.stack.secrets:
         metadata.annotations = {RANDOM: ",".join(args.random)}
         ExternalSecret(name, metadata, build_external(name, args, args.stack.secrets), opts)

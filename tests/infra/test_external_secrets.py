@@ -160,6 +160,13 @@ def test_secrets_that_settings_name_are_copied_too(tmp_path: Path) -> None:
     assert [arn.rpartition(":")[2] for arn in readable(graph)] == ["mcp-platform/prod/*", "rds!db-1-??????"]
 
 
+def test_the_operator_of_postgres_hears_of_a_changed_password(prod: Graph) -> None:
+    """https://cloudnative-pg.io/docs/1.30/labels_annotations: it looks at Secrets with this label."""
+    template = specs(prod)["postgres-auth"]["target"]["template"]
+    assert template["type"] == "kubernetes.io/basic-auth"
+    assert template["metadata"]["labels"]["cnpg.io/reload"] == "true"
+
+
 def test_a_store_of_the_cluster_is_used_as_it_is(tmp_path: Path) -> None:
     graph = managed(tmp_path, store={"name": "vault"}, prefix="teams/mcp/", refresh_minutes=5)
     assert of_kind(graph, "SecretStore") == {}
