@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from infra.engine.protection import Acknowledgement, acknowledgement
+from infra.comparison.protection import Acknowledgement, acknowledgement
 from infra.errors import PlatformError
 
 PREFIX: Final = "acknowledge:"

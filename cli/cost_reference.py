@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Final
 
-from infra.engine.cost import Estimate, estimate
-from infra.engine.cost_pods import Amount
-from infra.engine.prices import load
+from infra.comparison.cost import Estimate, estimate
+from infra.comparison.cost_pods import Amount
+from infra.comparison.prices import load
 from infra.engine.record import record
 
 HEAD: Final = """\
 # What production costs
 
-Made from `Pulumi.prod.yaml` and `infra/engine/prices.yaml` by `make docs`. {title},
+Made from `Pulumi.prod.yaml` and `infra/comparison/prices.yaml` by `make docs`. {title},
 of {source}.
 
 Pods are priced by what they request, as if each ran on Fargate, from an autoscaler's fewest replicas to

@@ -22,11 +22,11 @@ from cli.preview_sarif import as_sarif
 from cli.preview_terminal import print_report
 from cli.stack import EXIT_VIOLATION, AsJson, Engine, EngineName, StackName, run_pulumi, uses_pulumi
 from cli.stack_views import plan_data, print_plan, print_violations
+from infra.comparison.comparing import compare_revisions
+from infra.comparison.prices import load as load_prices
 from infra.engine import direct, plan
-from infra.engine.comparing import compare_revisions
 from infra.engine.direct import Options
 from infra.engine.manifest import manifests
-from infra.engine.prices import load as load_prices
 from infra.errors import PlatformError
 
 

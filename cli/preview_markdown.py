@@ -21,7 +21,7 @@ from cli.preview_words import (
     shortened,
     unpriced_words,
 )
-from infra.engine.object_changes import ObjectChange, Operation
+from infra.comparison.object_changes import ObjectChange, Operation
 from infra.engine.violation import Violation
 
 LIMIT: Final = 65_000

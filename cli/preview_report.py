@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from infra.engine.comparing import Compared, Side
-from infra.engine.cost import Estimate
-from infra.engine.cost_pods import Amount
-from infra.engine.object_changes import ObjectChange, Operation
-from infra.engine.prices import Prices
-from infra.engine.protection import Acknowledgement, Review, review
+from infra.comparison.comparing import Compared, Side
+from infra.comparison.cost import Estimate
+from infra.comparison.cost_pods import Amount
+from infra.comparison.object_changes import ObjectChange, Operation
+from infra.comparison.prices import Prices
+from infra.comparison.protection import Acknowledgement, Review, review
 from infra.engine.violation import Violation
 
 EXIT_FINDINGS: Final = 1

@@ -9,8 +9,8 @@ from typing import Any, Final
 from cli import sarif
 from cli.preview_report import Report
 from cli.preview_words import object_words, visible
+from infra.comparison.object_changes import ObjectChange
 from infra.engine.graph import Resource
-from infra.engine.object_changes import ObjectChange
 from infra.engine.stack_file import line_of_part
 from infra.engine.violation import Violation
 from policies.registry import RULES

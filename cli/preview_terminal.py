@@ -24,7 +24,7 @@ from cli.preview_words import (
     unpriced_words,
     visible,
 )
-from infra.engine.object_changes import ObjectChange, Operation
+from infra.comparison.object_changes import ObjectChange, Operation
 from infra.engine.violation import Violation
 
 FIELDS: Final = 12

@@ -7,12 +7,12 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
-from infra.engine.cost import Unpriced
-from infra.engine.cost_pods import Amount
+from infra.comparison.cost import Unpriced
+from infra.comparison.cost_pods import Amount
+from infra.comparison.object_changes import ObjectChange, Operation
+from infra.comparison.prices import Prices
 from infra.engine.diff import ABSENT, Change, differences
 from infra.engine.graph import Data
-from infra.engine.object_changes import ObjectChange, Operation
-from infra.engine.prices import Prices
 from infra.engine.violation import Violation
 
 LONGEST: Final = 160

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from cli.preview_report import Report
-from infra.engine import prices
-from infra.engine.comparing import Compared, Side, policy_changes
-from infra.engine.cost import estimate
+from infra.comparison import prices
+from infra.comparison.comparing import Compared, Side, policy_changes
+from infra.comparison.cost import estimate
+from infra.comparison.image_changes import image_changes
+from infra.comparison.object_changes import ObjectChange, compare
+from infra.comparison.protection import Acknowledgement
+from infra.comparison.revision import Revision
 from infra.engine.graph import Graph, Resource, ordered
-from infra.engine.image_changes import image_changes
-from infra.engine.object_changes import ObjectChange, compare
-from infra.engine.protection import Acknowledgement
-from infra.engine.revision import Revision
 from infra.engine.violation import Violation
 
 CLUSTER = "urn:pulumi:test::small::pulumi:providers:kubernetes::cluster"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.engine import prices
-from infra.engine.comparing import Compared, compare_revisions, policy_changes
-from infra.engine.object_changes import Operation
+from infra.comparison import prices
+from infra.comparison.comparing import Compared, compare_revisions, policy_changes
+from infra.comparison.object_changes import Operation
 from infra.engine.violation import Violation
 from infra.errors import PlatformError
 from tests.preview.repository import PROGRAM, commit, git, make, write

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from infra.engine import prices
-from infra.engine.cost import BY_NODES, BY_TIME, estimate
-from infra.engine.cost_aws import BY_USE
-from infra.engine.cost_pods import Amount
+from infra.comparison import prices
+from infra.comparison.cost import BY_NODES, BY_TIME, estimate
+from infra.comparison.cost_aws import BY_USE
+from infra.comparison.cost_pods import Amount
 from infra.engine.graph import UNKNOWN, Resource
 from infra.engine.record import record
 from infra.errors import PlatformError

@@ -15,8 +15,8 @@ from cli.preview_markdown import as_markdown
 from cli.preview_report import Report
 from cli.preview_sarif import LOSS, as_sarif
 from cli.preview_terminal import print_report
-from infra.engine import prices
-from infra.engine.comparing import compare_revisions
+from infra.comparison import prices
+from infra.comparison.comparing import compare_revisions
 from infra.engine.violation import Violation
 from tests.preview import sarif_schema
 from tests.preview.graphs import REPOSITORY, component, graph, kubernetes, report, resource

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from infra.comparison.object_changes import IN_PLACE_OR_NOT, Operation, compare
+from infra.comparison.redaction import HIDDEN, LATER, OTHER
+from infra.comparison.replacement import ANOTHER_PLACE, MOVED
 from infra.engine.graph import UNKNOWN, Secret
-from infra.engine.object_changes import IN_PLACE_OR_NOT, Operation, compare
-from infra.engine.redaction import HIDDEN, LATER, OTHER
-from infra.engine.replacement import ANOTHER_PLACE, MOVED
 from tests.preview.graphs import CLUSTER, changes, component, graph, kubernetes, resource
 
 

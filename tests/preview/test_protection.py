@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cli.acknowledging import given
-from infra.engine.protection import Acknowledgement, acknowledgement, review
+from infra.comparison.protection import Acknowledgement, acknowledgement, review
 from infra.errors import PlatformError
 from tests.preview.graphs import graph, kubernetes, report
 

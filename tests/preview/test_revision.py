@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.engine.revision import checked_out, working_tree
+from infra.comparison.revision import checked_out, working_tree
 from infra.errors import PlatformError
 from tests.preview.repository import commit, git, make, write
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cli.preview_words import LONGEST, change_words, money, money_change
-from infra.engine.cost_pods import Amount
+from infra.comparison.cost_pods import Amount
 from infra.engine.diff import ABSENT, Change
 
 

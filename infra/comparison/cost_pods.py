@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from infra.comparison.prices import HOURS, Prices
 from infra.engine.graph import UNKNOWN, Data
-from infra.engine.prices import HOURS, Prices
 from infra.quantities import cpu_millis, size_bytes
 
 _GIB: Final = 2**30

@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from infra.comparison.cost import Estimate, estimate
+from infra.comparison.image_changes import ImageChange, image_changes
+from infra.comparison.object_changes import Comparison, compare
+from infra.comparison.prices import Prices
+from infra.comparison.revision import Revision, checked_out, working_tree
 from infra.engine.analyzer import Analyzer
-from infra.engine.cost import Estimate, estimate
 from infra.engine.graph import Data, Graph
-from infra.engine.image_changes import ImageChange, image_changes
-from infra.engine.object_changes import Comparison, compare
-from infra.engine.prices import Prices
 from infra.engine.project import load
 from infra.engine.record import REPOSITORY, record
-from infra.engine.revision import Revision, checked_out, working_tree
 from infra.engine.violation import Violation
 from infra.errors import PlatformError
 

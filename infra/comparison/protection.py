@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from infra.comparison.matching import ObjectName
 from infra.engine.graph import Resource
-from infra.engine.matching import ObjectName
 from infra.errors import PlatformError
 
 _KUBERNETES: Final = frozenset(

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from infra.comparison.matching import object_name, providers_of
+from infra.comparison.redaction import LATER, scrubbed
 from infra.engine.graph import UNKNOWN, Data, Graph
-from infra.engine.matching import object_name, providers_of
-from infra.engine.redaction import LATER, scrubbed
 
 _CONTAINERS: Final = ("containers", "initContainers", "ephemeralContainers")
 _NAMED: Final[Mapping[str, str]] = {

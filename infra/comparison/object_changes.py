@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from infra.comparison.matching import ObjectName, Pair, object_name, pairs, provider_urn, providers_of
+from infra.comparison.protection import is_protected, references
+from infra.comparison.redaction import redacted
+from infra.comparison.replacement import ANOTHER_PLACE, MOVED, is_known, reasons, touches, works_elsewhere
 from infra.engine.diff import Change, differences
 from infra.engine.graph import Graph, Resource
-from infra.engine.matching import ObjectName, Pair, object_name, pairs, provider_urn, providers_of
-from infra.engine.protection import is_protected, references
-from infra.engine.redaction import redacted
-from infra.engine.replacement import ANOTHER_PLACE, MOVED, is_known, reasons, touches, works_elsewhere
 
 RETAINED: Final = "stays where it is, and is no longer managed"
 PROTECTED_BY_PULUMI: Final = "Pulumi refuses while `protect` is set"

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from infra.engine import cost_aws
-from infra.engine.cost_pods import Amount, UnknownCostError, number, pod_month, volume_month
+from infra.comparison import cost_aws
+from infra.comparison.cost_pods import Amount, UnknownCostError, number, pod_month, volume_month
+from infra.comparison.matching import ObjectName, object_name, providers_of
+from infra.comparison.prices import HOURS, Prices
 from infra.engine.graph import Data, Graph, Resource
-from infra.engine.matching import ObjectName, object_name, providers_of
-from infra.engine.prices import HOURS, Prices
 
 BY_NODES: Final = "one pod for each node"
 BY_TIME: Final = "by how often and how long it runs"

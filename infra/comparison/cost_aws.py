@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from infra.engine.cost_pods import Amount, UnknownCostError, number
+from infra.comparison.cost_pods import Amount, UnknownCostError, number
+from infra.comparison.prices import HOURS, Prices
 from infra.engine.graph import Resource
-from infra.engine.prices import HOURS, Prices
 
 BY_USE: Final = "charged by use"
 
