@@ -7,6 +7,7 @@ from typing import Final
 from services.gateway.config import LOOPBACK_HOSTS, GatewayConfig
 from services.gateway.errors import HEADER_MISMATCH, HttpRefusal
 from services.kit.asgi import Receive, Scope
+from services.kit.http_protocol import CLOSE
 
 _SINGLE: Final = frozenset(
     {
@@ -19,6 +20,8 @@ _SINGLE: Final = frozenset(
         b"transfer-encoding",
     }
 )
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
+"""Where the next request on the connection begins is not sure then: RFC 9112, 6.1 has it closed."""
 _ROUTING: Final = frozenset({b"mcp-protocol-version", b"mcp-method", b"mcp-name"})
 PARAMETER_PREFIX: Final = b"mcp-param-"
 """Headers that repeat a tool's parameters."""
@@ -122,7 +125,9 @@ def _check_repeated(name: bytes) -> None:
     if name in _ROUTING or name.startswith(PARAMETER_PREFIX):
         raise _refused(400, f"the header {name.decode()} is there twice", "duplicate_header", HEADER_MISMATCH)
     if name in _SINGLE:
-        raise _refused(400, f"the header {name.decode()} is there twice", "duplicate_header")
+        message = f"the header {name.decode()} is there twice"
+        closing = (CLOSE,) if name in _FRAMING else ()
+        raise HttpRefusal(400, message, reason="duplicate_header", headers=closing)
 
 
 def takes_stream(headers: dict[bytes, bytes]) -> bool:

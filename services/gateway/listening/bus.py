@@ -18,14 +18,13 @@ from typing import Any, Final
 import msgspec
 from prometheus_client import CollectorRegistry, Counter
 from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
 
 from services.gateway.cache.metrics import Kind as Kept
 from services.gateway.listening.changes import Change
 from services.gateway.listening.sessions import CHANNEL as SESSIONS
 from services.gateway.listening.streams import Streams
 from services.gateway.messages import DECODE_ERRORS
-from services.gateway.traffic.shared_store import KEY_PREFIX, SharedStore, StoreDownError
+from services.gateway.traffic.shared_store import FAILURES, KEY_PREFIX, SharedStore, StoreDownError
 from services.kit.logs import get_logger
 
 CHANNEL: Final = f"{KEY_PREFIX}changes"
@@ -129,7 +128,7 @@ class Bus:
             try:
                 async with self._store.client.pubsub() as subscription:
                     await self._follow(subscription, self._store)
-            except (RedisError, OSError, TimeoutError) as error:
+            except FAILURES as error:
                 reason = f"{type(error).__name__}: {error}"
                 get_logger().warning("other replicas aren't heard", reason=reason)
                 await asyncio.sleep(RETRY_SECONDS)

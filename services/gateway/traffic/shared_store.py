@@ -23,9 +23,10 @@ KEY_PREFIX: Final = "mcp-gateway:"
 PROBE_SECONDS: Final = 1.0
 """Between two looks at Redis."""
 
+FAILURES: Final = (RedisError, OSError, TimeoutError, RuntimeError)
+"""Signs of a Redis that is away; by RuntimeError, uvloop says that what is written to was reset."""
+
 _PROBE_KEY: Final = f"{KEY_PREFIX}probe"
-_FAILURES: Final = (RedisError, OSError, TimeoutError, RuntimeError)
-"""uvloop says by RuntimeError that a connection which is written to was reset."""
 
 T = TypeVar("T")
 
@@ -98,7 +99,7 @@ class SharedStore:
         try:
             async with asyncio.timeout(self._settings.wait_seconds):
                 return await command
-        except _FAILURES as error:
+        except FAILURES as error:
             self._lost(error)
             raise StoreDownError(self.problem) from None
 
@@ -129,7 +130,7 @@ class SharedStore:
                 await self._write()
             async with asyncio.timeout(self._settings.wait_seconds):
                 await self._write()
-        except _FAILURES as error:
+        except FAILURES as error:
             self._lost(error)
             if self._primary is not None:
                 # It may be one that was replaced and doesn't know it; the next connection asks anew.
