@@ -25,24 +25,37 @@ def mcpctl(*words: str, path: str | None = None) -> subprocess.CompletedProcess[
     return subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("stack", ["dev", "prod"])
-def test_an_offline_preview_needs_no_cluster_and_no_tools(stack: str) -> None:
+@pytest.mark.parametrize(("stack", "shown"), [("dev", set()), ("prod", {"exempted"})])
+def test_an_offline_preview_needs_no_cluster_and_no_tools(stack: str, shown: set[str]) -> None:
     done = mcpctl("preview", "--stack", stack, "--offline", "--json", path="")
     assert done.returncode == 0, done.stderr
     plan = json.loads(done.stdout)
-    assert plan["violations"] == []
+    assert {item["policy"] for item in plan["violations"]} == shown
     assert {step["action"] for step in plan["steps"]} == {"create"}
     assert plan["summary"]["create"] == len(plan["steps"]) > 25
 
 
-def test_rendered_files_are_objects_without_secrets(tmp_path: Path) -> None:
-    done = mcpctl("render", "--stack", "prod", "--output", str(tmp_path / "out"))
+def rendered(stack: str, folder: Path) -> tuple[set[str], str]:
+    """The kinds of what is written, and what is said about the rest."""
+    done = mcpctl("render", "--stack", stack, "--output", str(folder))
     assert done.returncode == 0, done.stderr
-    bodies = [yaml.safe_load(path.read_text()) for path in (tmp_path / "out").glob("*.yaml")]
-    assert {"Deployment", "StatefulSet", "NetworkPolicy"} <= {body["kind"] for body in bodies}
-    assert "Secret" not in {body["kind"] for body in bodies}
-    assert "not in there, to be provided by you" in done.stderr
-    assert "Secret mcp-prod/redis-auth" in done.stderr
+    return {yaml.safe_load(path.read_text())["kind"] for path in folder.glob("*.yaml")}, done.stderr
+
+
+def test_rendered_files_are_objects_without_secrets(tmp_path: Path) -> None:
+    kinds, said = rendered("dev", tmp_path / "out")
+    assert {"Deployment", "StatefulSet", "NetworkPolicy"} <= kinds
+    assert "Secret" not in kinds
+    assert "not in there, to be provided by you" in said
+    assert "Secret mcp-dev/redis-auth" in said
+
+
+def test_where_secrets_come_from_a_store_nothing_is_left_to_provide(tmp_path: Path) -> None:
+    kinds, said = rendered("prod", tmp_path / "out")
+    assert "ExternalSecret" in kinds
+    assert "Secret" not in kinds
+    assert "to be provided by you" not in said
+    assert "aws:s3/bucket:Bucket backups" in said
 
 
 def test_a_rendered_chart_is_a_chart(tmp_path: Path, helm: Path) -> None:
