@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 EXTRAS := gateway servers backup infra cli bench dev
 STACK  ?= dev
 WORKERS ?= 2
-ALONE  := tests/cluster tests/docker tests/engine tests/images tests/conformance tests/linters \
+ALONE  := tests/cluster tests/engine tests/images tests/conformance tests/linters tests/docker \
           tests/end_to_end tests/infra/test_api_server.py
 
 .PHONY: up down test fuzz nightly lint bench bench-gateway lock docs clean

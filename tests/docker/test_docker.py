@@ -12,7 +12,8 @@ import pytest
 from tests.docker.conftest import Stack
 from tests.docker.engine import OUTSIDE, WORLD, Ended, Engine
 
-pytestmark = pytest.mark.images
+# The first time, the engine, Compose and four images are made.
+pytestmark = [pytest.mark.images, pytest.mark.timeout(2400)]
 
 SERVICES = ("filesystem", "gateway", "postgres", "redis")
 CONNECT = """

@@ -18,6 +18,8 @@ from tests.infra.telemetry.example import STACK, backend, of_logs, of_traces
 from tests.infra.telemetry.otelcol import NODE, Otelcol, wait_for
 from tests.infra.telemetry.sink import Sink
 
+pytestmark = pytest.mark.timeout(1800)  # the first time, the collector is built
+
 GATEWAY = "mcp-dev_gateway-6d4b75cb6d-x2x9z_0f0e4fd2-9f1c-4f0a-8a51-6b2c0e9d8f11/gateway/0.log"
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 LINE = {

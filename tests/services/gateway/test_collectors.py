@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from conftest import Launcher
 
+pytestmark = pytest.mark.timeout(1800)  # the first time, the collector is built
+
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CALL = {"name": "alpha__add", "arguments": {"a": 1, "b": 41}}
 PLACE = "mcp-dev_gateway-6d4b75cb6d-x2x9z_0f0e4fd2-9f1c-4f0a-8a51-6b2c0e9d8f11/gateway/0.log"
