@@ -17,9 +17,9 @@ from infra.custom_resources import spelled, to_data
 
 API_VERSION: Final = "postgresql.cnpg.io/v1"
 CLUSTER_LABEL: Final = "cnpg.io/cluster"
+"""Of the pods that the operator makes, jobs included."""
 RELOAD: Final = {"cnpg.io/reload": "true"}
 """Labels of a Secret whose changes the operator is to hear of."""
-"""Of the pods that the operator makes, jobs included."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
