@@ -5,11 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
-
-from infra.custom_resources import to_data
+from infra.custom_resources import TypedResource
 
 GROUP: Final = "cert-manager.io"
 API_VERSION: Final = f"{GROUP}/v1"
@@ -52,10 +48,5 @@ class CertificateSpec:
     usages: tuple[str, ...] = ("digital signature", "server auth")
 
 
-class Certificate(CustomResource):
+class Certificate(TypedResource[CertificateSpec], api_version=API_VERSION):
     """Has cert-manager get a certificate."""
-
-    def __init__(
-        self, name: str, metadata: ObjectMetaArgs, spec: CertificateSpec, opts: pulumi.ResourceOptions
-    ) -> None:
-        super().__init__(name, API_VERSION, "Certificate", metadata=metadata, spec=to_data(spec), opts=opts)

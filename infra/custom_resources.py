@@ -1,14 +1,43 @@
-"""Typed custom resources: dataclasses whose fields are the CRD's, in Python's spelling. Pure."""
+"""Typed custom resources: dataclasses whose fields are the CRD's, in Python's spelling."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import Field, fields, is_dataclass
-from typing import Any
+from dataclasses import Field, dataclass, fields, is_dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+import pulumi
+from pulumi_kubernetes.apiextensions import CustomResource
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+SpecT = TypeVar("SpecT")
 
 _SPELLED = "spelled"
 _AFTER_UNDERSCORE = re.compile(r"_([a-z])")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelSelector:
+    """Objects that have all of these labels."""
+
+    match_labels: Mapping[str, str]
+
+
+class TypedResource(CustomResource, Generic[SpecT]):
+    """One kind of custom resource, with a spec of its own; the kind is the class's name unless it is said."""
+
+    _of: ClassVar[tuple[str, str]]
+
+    def __init_subclass__(cls, *, api_version: str, kind: str | None = None) -> None:
+        super().__init_subclass__()
+        cls._of = api_version, kind or cls.__name__
+
+    def __init__(
+        self, name: str, metadata: ObjectMetaArgs, spec: SpecT, opts: pulumi.ResourceOptions
+    ) -> None:
+        api_version, kind = self._of
+        super().__init__(name, api_version, kind, metadata=metadata, spec=to_data(spec), opts=opts)
 
 
 def to_data(value: object) -> Any:  # noqa: ANN401 - JSON-like data

@@ -6,11 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
-
-from infra.custom_resources import to_data
+from infra.custom_resources import TypedResource
 
 API_VERSION: Final = "external-secrets.io/v1"
 
@@ -126,21 +122,9 @@ class SecretStoreSpec:
     provider: Provider
 
 
-class SecretStore(CustomResource):
+class SecretStore(TypedResource[SecretStoreSpec], api_version=API_VERSION):
     """Tells the operator where a store is, and how it is asked."""
 
-    def __init__(
-        self, name: str, metadata: ObjectMetaArgs, spec: SecretStoreSpec, opts: pulumi.ResourceOptions
-    ) -> None:
-        super().__init__(name, API_VERSION, "SecretStore", metadata=metadata, spec=to_data(spec), opts=opts)
 
-
-class ExternalSecret(CustomResource):
+class ExternalSecret(TypedResource[ExternalSecretSpec], api_version=API_VERSION):
     """Tells the operator which Secret to make of which values."""
-
-    def __init__(
-        self, name: str, metadata: ObjectMetaArgs, spec: ExternalSecretSpec, opts: pulumi.ResourceOptions
-    ) -> None:
-        super().__init__(
-            name, API_VERSION, "ExternalSecret", metadata=metadata, spec=to_data(spec), opts=opts
-        )

@@ -6,23 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
-
-from infra.custom_resources import to_data
+from infra.custom_resources import LabelSelector, TypedResource
 
 GROUP: Final = "gateway.networking.k8s.io"
 API_VERSION: Final = f"{GROUP}/v1"
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LabelSelector:
-    """Objects that have all of these labels."""
-
-    match_labels: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -276,19 +265,9 @@ class HttpRouteSpec:
     hostnames: tuple[str, ...] = ()
 
 
-class Gateway(CustomResource):
+class Gateway(TypedResource[GatewaySpec], api_version=API_VERSION):
     """Has whoever implements its class bring up a proxy."""
 
-    def __init__(
-        self, name: str, metadata: ObjectMetaArgs, spec: GatewaySpec, opts: pulumi.ResourceOptions
-    ) -> None:
-        super().__init__(name, API_VERSION, "Gateway", metadata=metadata, spec=to_data(spec), opts=opts)
 
-
-class HttpRoute(CustomResource):
+class HttpRoute(TypedResource[HttpRouteSpec], api_version=API_VERSION, kind="HTTPRoute"):
     """Routes of HTTP, at a front door or inside of a mesh."""
-
-    def __init__(
-        self, name: str, metadata: ObjectMetaArgs, spec: HttpRouteSpec, opts: pulumi.ResourceOptions
-    ) -> None:
-        super().__init__(name, API_VERSION, "HTTPRoute", metadata=metadata, spec=to_data(spec), opts=opts)

@@ -8,12 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
-
 from infra.components.cnpg import API_VERSION, Reference, Resources
-from infra.custom_resources import spelled, to_data
+from infra.custom_resources import TypedResource, spelled
 
 STORE_API_VERSION: Final = "barmancloud.cnpg.io/v1"
 PLUGIN: Final = "barman-cloud.cloudnative-pg.io"
@@ -84,23 +80,9 @@ class ScheduledBackupSpec:
     backup_owner_reference: Literal["self"] = "self"
 
 
-class ObjectStore(CustomResource):
+class ObjectStore(TypedResource[ObjectStoreSpec], api_version=STORE_API_VERSION):
     """Where the Barman Cloud plugin keeps what it backs up."""
 
-    def __init__(
-        self, name: str, metadata: ObjectMetaArgs, spec: ObjectStoreSpec, opts: pulumi.ResourceOptions
-    ) -> None:
-        super().__init__(
-            name, STORE_API_VERSION, "ObjectStore", metadata=metadata, spec=to_data(spec), opts=opts
-        )
 
-
-class ScheduledBackup(CustomResource):
+class ScheduledBackup(TypedResource[ScheduledBackupSpec], api_version=API_VERSION):
     """Whole copies, again and again."""
-
-    def __init__(
-        self, name: str, metadata: ObjectMetaArgs, spec: ScheduledBackupSpec, opts: pulumi.ResourceOptions
-    ) -> None:
-        super().__init__(
-            name, API_VERSION, "ScheduledBackup", metadata=metadata, spec=to_data(spec), opts=opts
-        )

@@ -9,11 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
-
-from infra.custom_resources import spelled, to_data
+from infra.custom_resources import LabelSelector, TypedResource, spelled
 
 API_VERSION: Final = "postgresql.cnpg.io/v1"
 CLUSTER_LABEL: Final = "cnpg.io/cluster"
@@ -140,13 +136,6 @@ class Affinity:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LabelSelector:
-    """Objects that have all of these labels."""
-
-    match_labels: Mapping[str, str]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class TopologySpread:
     """How instances are spread over places."""
 
@@ -232,10 +221,5 @@ class ClusterSpec:
     primary_update_method: Literal["switchover"] = "switchover"
 
 
-class Cluster(CustomResource):
+class Cluster(TypedResource[ClusterSpec], api_version=API_VERSION):
     """A Postgres cluster."""
-
-    def __init__(
-        self, name: str, metadata: ObjectMetaArgs, spec: ClusterSpec, opts: pulumi.ResourceOptions
-    ) -> None:
-        super().__init__(name, API_VERSION, "Cluster", metadata=metadata, spec=to_data(spec), opts=opts)

@@ -6,11 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
-
-from infra.custom_resources import spelled, to_data
+from infra.custom_resources import TypedResource, spelled
 from infra.gateway_api import GROUP
 from infra.naming import EDGE
 from infra.settings.edge import EnvoyGateway
@@ -200,27 +196,9 @@ def build_backend_policy(
     )
 
 
-class ClientTrafficPolicy(CustomResource):
+class ClientTrafficPolicy(TypedResource[ClientTrafficPolicySpec], api_version=API_VERSION):
     """Tells Envoy Gateway what clients may do."""
 
-    def __init__(
-        self, name: str, metadata: ObjectMetaArgs, spec: ClientTrafficPolicySpec, opts: pulumi.ResourceOptions
-    ) -> None:
-        super().__init__(
-            name, API_VERSION, "ClientTrafficPolicy", metadata=metadata, spec=to_data(spec), opts=opts
-        )
 
-
-class BackendTrafficPolicy(CustomResource):
+class BackendTrafficPolicy(TypedResource[BackendTrafficPolicySpec], api_version=API_VERSION):
     """Tells Envoy Gateway how requests go on."""
-
-    def __init__(
-        self,
-        name: str,
-        metadata: ObjectMetaArgs,
-        spec: BackendTrafficPolicySpec,
-        opts: pulumi.ResourceOptions,
-    ) -> None:
-        super().__init__(
-            name, API_VERSION, "BackendTrafficPolicy", metadata=metadata, spec=to_data(spec), opts=opts
-        )

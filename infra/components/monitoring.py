@@ -10,6 +10,7 @@ import pulumi
 from pulumi_kubernetes.core import v1
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
+from infra.custom_resources import LabelSelector
 from infra.labels import NAME, Component, labels, selector
 from infra.monitoring import telemetry_alerts
 from infra.monitoring.alerts import Alerts
@@ -18,7 +19,6 @@ from infra.monitoring.dashboards import build_dashboards
 from infra.monitoring.objectives import build_groups
 from infra.monitoring.resources import (
     Endpoint,
-    LabelSelector,
     PodEndpoint,
     PodMonitor,
     PodMonitorSpec,

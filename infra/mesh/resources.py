@@ -6,11 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
-
-from infra.custom_resources import to_data
+from infra.custom_resources import TypedResource
 
 SECURITY: Final = "security.istio.io/v1"
 NETWORKING: Final = "networking.istio.io/v1"
@@ -243,43 +239,17 @@ class VirtualServiceSpec:
     http: tuple[VirtualRoute, ...]
 
 
-class PeerAuthentication(CustomResource):
+class PeerAuthentication(TypedResource[PeerAuthenticationSpec], api_version=SECURITY):
     """What connections are taken."""
 
-    def __init__(
-        self, name: str, metadata: ObjectMetaArgs, spec: PeerAuthenticationSpec, opts: pulumi.ResourceOptions
-    ) -> None:
-        super().__init__(
-            name, SECURITY, "PeerAuthentication", metadata=metadata, spec=to_data(spec), opts=opts
-        )
 
-
-class AuthorizationPolicy(CustomResource):
+class AuthorizationPolicy(TypedResource[AuthorizationPolicySpec], api_version=SECURITY):
     """Who may call what."""
 
-    def __init__(
-        self, name: str, metadata: ObjectMetaArgs, spec: AuthorizationPolicySpec, opts: pulumi.ResourceOptions
-    ) -> None:
-        super().__init__(
-            name, SECURITY, "AuthorizationPolicy", metadata=metadata, spec=to_data(spec), opts=opts
-        )
 
-
-class DestinationRule(CustomResource):
+class DestinationRule(TypedResource[DestinationRuleSpec], api_version=NETWORKING):
     """Bounds of what a Service is asked."""
 
-    def __init__(
-        self, name: str, metadata: ObjectMetaArgs, spec: DestinationRuleSpec, opts: pulumi.ResourceOptions
-    ) -> None:
-        super().__init__(
-            name, NETWORKING, "DestinationRule", metadata=metadata, spec=to_data(spec), opts=opts
-        )
 
-
-class VirtualService(CustomResource):
+class VirtualService(TypedResource[VirtualServiceSpec], api_version=NETWORKING):
     """Routes, in sidecars."""
-
-    def __init__(
-        self, name: str, metadata: ObjectMetaArgs, spec: VirtualServiceSpec, opts: pulumi.ResourceOptions
-    ) -> None:
-        super().__init__(name, NETWORKING, "VirtualService", metadata=metadata, spec=to_data(spec), opts=opts)

@@ -6,20 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
-
-from infra.custom_resources import to_data
+from infra.custom_resources import LabelSelector, TypedResource
 
 API_VERSION: Final = "monitoring.coreos.com/v1"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LabelSelector:
-    """Objects that have all of these labels."""
-
-    match_labels: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,32 +112,13 @@ class PrometheusRuleSpec:
     groups: tuple[RuleGroup, ...]
 
 
-class ServiceMonitor(CustomResource):
+class ServiceMonitor(TypedResource[ServiceMonitorSpec], api_version=API_VERSION):
     """Tells the operator's Prometheus what to scrape."""
 
-    def __init__(
-        self, name: str, metadata: ObjectMetaArgs, spec: ServiceMonitorSpec, opts: pulumi.ResourceOptions
-    ) -> None:
-        super().__init__(
-            name, API_VERSION, "ServiceMonitor", metadata=metadata, spec=to_data(spec), opts=opts
-        )
 
-
-class PodMonitor(CustomResource):
+class PodMonitor(TypedResource[PodMonitorSpec], api_version=API_VERSION):
     """As `ServiceMonitor`, for pods that no Service selects."""
 
-    def __init__(
-        self, name: str, metadata: ObjectMetaArgs, spec: PodMonitorSpec, opts: pulumi.ResourceOptions
-    ) -> None:
-        super().__init__(name, API_VERSION, "PodMonitor", metadata=metadata, spec=to_data(spec), opts=opts)
 
-
-class PrometheusRule(CustomResource):
+class PrometheusRule(TypedResource[PrometheusRuleSpec], api_version=API_VERSION):
     """Tells the operator's Prometheus what to compute, and when to call somebody."""
-
-    def __init__(
-        self, name: str, metadata: ObjectMetaArgs, spec: PrometheusRuleSpec, opts: pulumi.ResourceOptions
-    ) -> None:
-        super().__init__(
-            name, API_VERSION, "PrometheusRule", metadata=metadata, spec=to_data(spec), opts=opts
-        )
