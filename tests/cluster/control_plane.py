@@ -8,10 +8,11 @@ import secrets
 import socket
 import subprocess
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from cryptography.hazmat.primitives import serialization
@@ -25,6 +26,7 @@ from infra.engine.kubectl import Kubectl
 CRDS = Path(__file__).parent / "crds"
 _CONTEXT = "control-plane"
 _START_SECONDS = 120.0
+_ESTABLISHED_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,25 @@ def install_crds(plane: ControlPlane, module: str, *patterns: str, pins: Path = 
     files = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
     assert len(files) >= len(patterns)
     plane.kubectl.apply([item for path in files for item in yaml.safe_load_all(path.read_text()) if item])
-    plane.kubectl.must("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+    wait_for_crds(plane.kubectl)
+
+
+def wait_for_crds(kubectl: Kubectl) -> None:
+    """Wait until the server serves every CRD that it has.
+
+    `kubectl wait --for=condition=Established` fails on a CRD so young that it has no conditions.
+    """
+    deadline = time.monotonic() + _ESTABLISHED_SECONDS
+    while missing := [
+        item["metadata"]["name"] for item in kubectl.list_all("crd") if not _is_established(item)
+    ]:
+        assert time.monotonic() < deadline, f"not established: {', '.join(missing)}"
+        time.sleep(0.2)
+
+
+def _is_established(crd: Mapping[str, Any]) -> bool:
+    conditions = crd.get("status", {}).get("conditions") or []
+    return any(item["type"] == "Established" and item["status"] == "True" for item in conditions)
 
 
 def _kubeconfig(folder: Path, port: int, token: str) -> Path:
