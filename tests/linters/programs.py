@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 
 from infra.cluster import silent
-from infra.cluster.building import install
-from infra.cluster.golang import find_go
 from infra.cluster.modules import Module
 from infra.cluster.processes import locked
 from infra.cluster.spec import home
+from tests.go_programs import built
 
 HERE = Path(__file__).parent
 KUBE_SCORE = Module("linters", sources=HERE.parent)
@@ -22,17 +21,12 @@ LOCK = HERE / "requirements.txt"
 
 def kube_score() -> Path:
     """Built from its Go module: a minute of two processors, once."""
-    folder = _folder("kube-score", KUBE_SCORE.directory / "go.sum")
-    program = folder / "kube-score"
-    with locked(folder.with_suffix(".lock"), silent, "another build of it"):
-        if not program.exists():
-            install(find_go(home(), silent), KUBE_SCORE, folder, silent, "")
-    return program
+    return built(KUBE_SCORE, "kube-score")
 
 
 def checkov() -> Path:
     """Installed from PyPI, in an environment of its own."""
-    folder = _folder("checkov", LOCK)
+    folder = _environment()
     done = folder / "installed"
     with locked(folder.with_suffix(".lock"), silent, "another installation of it"):
         if not done.exists():
@@ -44,11 +38,11 @@ def checkov() -> Path:
     return folder / "bin" / "checkov"
 
 
-def _folder(name: str, lock: Path) -> Path:
-    """Where one version of a linter is kept; earlier versions of it are removed."""
+def _environment() -> Path:
+    """Where the pinned version of checkov is kept; earlier versions are removed."""
     kept = home() / "tools" / "linters"
-    folder = kept / f"{name}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
-    for earlier in kept.glob(f"{name}-*"):
+    folder = kept / f"checkov-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]}"
+    for earlier in kept.glob("checkov-*"):
         if earlier.is_dir() and earlier != folder:
             shutil.rmtree(earlier)
     return folder

@@ -19,20 +19,24 @@ _PREFIX: Final = f"{KEY_PREFIX}cache:"
 
 
 class SharedCache:
-    """Blobs by key, each with the time for which it is fresh."""
+    """Blobs by key, each with the time for which it is fresh.
+
+    Attributes:
+        writes: Those on their way to Redis.
+    """
 
     def __init__(self, store: SharedStore, generations: Generations) -> None:
         self._store = store
         self._generations = generations
         self._reading = 0
-        self._writes: set[asyncio.Task[None]] = set()
+        self.writes: set[asyncio.Task[None]] = set()
         self._full = False
 
     async def run(self) -> None:
         """Watch how full Redis is until cancelled."""
         while True:
             if not self._store.problem:
-                await self._look()
+                await self.look()
             await asyncio.sleep(LOOK_SECONDS)
 
     async def first(self, keys: list[bytes]) -> tuple[bytes, bytes, float] | None:
@@ -57,11 +61,11 @@ class SharedCache:
 
     def put(self, key: bytes, blob: bytes, seconds: float) -> None:
         """Write in the background, if that is possible now."""
-        if not self._usable or self._full or len(self._writes) >= MAX_AT_ONCE:
+        if not self._usable or self._full or len(self.writes) >= MAX_AT_ONCE:
             return
         task = asyncio.create_task(self._write(key, blob, max(1, int(seconds * 1000))))
-        self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
+        self.writes.add(task)
+        task.add_done_callback(self.writes.discard)
 
     @property
     def _usable(self) -> bool:
@@ -79,7 +83,8 @@ class SharedCache:
         except ResponseError:
             return {}  # we may not ask
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """See how full Redis is."""
         try:
             memory = await self._store.ask(self._memory())
         except StoreDownError:

@@ -2,49 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from functools import cache, reduce
+from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from infra.cluster import silent, spec
-from infra.cluster.building import install
-from infra.cluster.golang import find_go
 from infra.cluster.modules import Module
-from infra.cluster.processes import locked
 from infra.settings.telemetry import OTLP_PORT
 from infra.telemetry.logs import LOGS_PATH, STATE_PATH
 from infra.telemetry.parts import CONFIG_FILE, CONFIG_PATH, HEALTH_PATH, HEALTH_PORT, TOKEN_PATH
 from services.kit.conventions import METRICS_PATH, OPS_PORT
+from tests.go_programs import built
 
-SOURCES = Path(__file__).resolve().parents[3] / "infra" / "images"
+OTELCOL = Module("otelcol", packages=".", sources=Path(__file__).resolve().parents[3] / "infra" / "images")
 NODE = "node-1"
 SECONDS = 60.0
 
 T = TypeVar("T")
 
 
-@cache
 def program() -> Path:
-    """Its path; built where this version of the sources was not built yet, which takes two minutes."""
-    module = Module("otelcol", packages=".", sources=SOURCES)
-    digest = hashlib.sha256()
-    for name in ("go.mod", "go.sum", "main.go"):
-        digest.update((module.directory / name).read_bytes())
-    tools = spec.home() / "tools"
-    target = tools / f"otelcol-{digest.hexdigest()[:16]}"
-    with locked(tools / "otelcol.lock", silent, "another build of the collector"):
-        if not (target / "built").exists():
-            install(find_go(spec.home(), silent), module, target, silent, "")
-            (target / "built").touch()
-    return target / "otelcol"
+    """Its path; the first build takes two minutes."""
+    return built(OTELCOL, "otelcol")
 
 
 def wait_for(find: Callable[[], T], what: str, seconds: float = SECONDS) -> T:

@@ -71,7 +71,7 @@ def test_memory_never_holds_more_than_it_may(puts: list[tuple[int, int]]) -> Non
     for key, size in puts:
         memory.put(str(key).encode(), entry(size))
         assert memory.bytes <= 100
-        assert memory.bytes == sum(it.size for it in memory._entries.values())
+        assert memory.bytes == sum(size for _, size in memory.kept().values())
 
 
 def test_what_is_stale_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,7 +145,7 @@ async def shared_cache(store: SharedStore) -> SharedCache:
 
 
 async def written_out(cache: SharedCache) -> None:
-    await asyncio.gather(*cache._writes)
+    await asyncio.gather(*cache.writes)
 
 
 def test_what_is_shared_expires(redis_server: RedisServer) -> None:
@@ -169,7 +169,7 @@ def test_nothing_is_shared_before_the_purges_are_known(redis_server: RedisServer
         generations = Generations(store, nothing)
         cache = SharedCache(store, generations)
         cache.put(b"1", b"one", 60.0)
-        assert not cache._writes
+        assert not cache.writes
         await generations.refresh()
         cache.put(b"1", b"one", 60.0)
         await written_out(cache)
@@ -186,13 +186,13 @@ def test_a_redis_that_is_nearly_full_is_left_to_the_others(redis_server: RedisSe
         with redis_server.client() as client:
             used = client.info("memory")["used_memory"]
             client.config_set("maxmemory", str(int(used * 1.1)))
-        await cache._look()
+        await cache.look()
         cache.put(b"2", b"two", 60.0)
-        assert not cache._writes
+        assert not cache.writes
         assert await cache.first([b"1"])
         with redis_server.client() as client:
             client.config_set("maxmemory-policy", "allkeys-lru")  # it forgets what it has no room for
-        await cache._look()
+        await cache.look()
         cache.put(b"2", b"two", 60.0)
         await written_out(cache)
         assert await cache.first([b"2"])
@@ -206,7 +206,7 @@ def test_a_user_who_may_not_ask_how_full_redis_is_can_use_it(redis_server: Redis
         with redis_server.client() as client:
             client.execute_command("ACL", "SETUSER", "default", "-info")
         cache = await shared_cache(store)
-        await cache._look()
+        await cache.look()
         assert store.problem is None
         cache.put(b"1", b"one", 60.0)
         await written_out(cache)
@@ -221,7 +221,7 @@ def test_without_redis_there_is_simply_nothing(redis_server: RedisServer) -> Non
         redis_server.stop()
         assert await cache.first([b"1"]) is None
         cache.put(b"1", b"one", 60.0)
-        assert not cache._writes
+        assert not cache.writes
         assert store.problem
 
     with_stores(redis_server, run)
