@@ -91,6 +91,8 @@ def _schema(rules: Iterable[Rule]) -> PolicyConfigSchema | None:
 
 def _resource_policy(rule: Rule, environment: str) -> ResourceValidationPolicy:
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
+        if not _is_about(rule, args.resource_type):
+            return
         for result in _results_of(args, [rule], options_for(environment, [rule], args.get_config())):
             if result.status is Status.FAIL:
                 report(f"{result.describe()}. {rule.remediation}", None)
@@ -145,8 +147,7 @@ def _notices(name: str, title: str, rules: list[Rule], status: Status) -> Resour
 
 
 def _results_of(args: ResourceValidationArgs, rules: list[Rule], options: Options) -> Iterator[Result]:
-    kind = kind_of(args.resource_type)
-    about = [rule for rule in rules if not rule.kinds or rule.kinds & {kind, args.resource_type}]
+    about = [rule for rule in rules if _is_about(rule, args.resource_type)]
     if not about:
         return
     subject = kubernetes_object(args.resource_type, args.props, args.urn, args.name)
@@ -155,6 +156,10 @@ def _results_of(args: ResourceValidationArgs, rules: list[Rule], options: Option
         if subject is not None:
             yield from check_object(rule, subject, options)
         yield from check_resource(rule, resource, options)
+
+
+def _is_about(rule: Rule, resource_type: str) -> bool:
+    return not rule.kinds or not rule.kinds.isdisjoint((kind_of(resource_type), resource_type))
 
 
 def _stack_policies(environment: str) -> Iterator[StackValidationPolicy]:

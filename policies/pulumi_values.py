@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from threading import Lock
 from types import SimpleNamespace
 from typing import Any, Final, cast
@@ -86,6 +87,10 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - any value of a property map
     return _rebuilt(value, plain)
 
 
+_plain_once: Final = remembered(plain)
+"""For a resource's properties, of which the SDK hands the same to each policy; none changes them."""
+
+
 def unproxied(value: Any) -> Any:  # noqa: ANN401 - as above
     """The same, but with the SDK's own unknowns, secrets and floats inside: what a remedy may give back."""
     if isinstance(value, SdkSecret):
@@ -116,9 +121,12 @@ def kubernetes_object(type_: str, props: Any, urn: str, name: str) -> Kubernetes
         name: Pulumi's name of it, where the object leaves its own to Pulumi.
     """
     declared = _declared(type_)
-    return KubernetesObject(declared | plain(props), origin=urn, declared_name=name) if declared else None
+    return (
+        KubernetesObject(declared | _plain_once(props), origin=urn, declared_name=name) if declared else None
+    )
 
 
+@lru_cache(maxsize=1024)
 def kind_of(type_: str) -> str:
     """A type token's Kubernetes kind (`Deployment.apps`), or the token itself where it is no object."""
     declared = _declared(type_)
@@ -140,7 +148,7 @@ def declared_resource(args: ResourceValidationArgs | PolicyResource) -> Resource
         type=args.resource_type,
         name=args.name,
         urn=args.urn,
-        node=Node(plain(args.props)),
+        node=Node(_plain_once(args.props)),
         protect=args.opts.protect,
         provider=args.provider.name if args.provider else "",
         parent=_parent(args.opts.parent or ""),
@@ -167,7 +175,7 @@ def built_images(resources: Iterable[tuple[str, Any]]) -> frozenset[str]:
     references: set[str] = set()
     for type_, props in resources:
         if type_ == "docker-build:index:Image":
-            image = plain(props)
+            image = _plain_once(props)
             tags = image.get("tags")
             references |= {tag for tag in (tags if isinstance(tags, list) else []) if isinstance(tag, str)}
             if isinstance(image.get("ref"), str):
