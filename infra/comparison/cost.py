@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from infra.comparison import cost_aws
-from infra.comparison.cost_pods import Amount, UnknownCostError, number, pod_month, volume_month
+from infra.comparison.cost_pods import (
+    Amount,
+    UnknownCostError,
+    items,
+    known,
+    mapping,
+    number,
+    pod_month,
+    volume_month,
+)
 from infra.comparison.matching import ObjectName, object_name, providers_of
 from infra.comparison.prices import HOURS, Prices
 from infra.engine.graph import Data, Graph, Resource
@@ -73,24 +82,30 @@ def estimate(graph: Graph, prices: Prices) -> Estimate:
     return Estimate(tuple(lines), tuple(unpriced))
 
 
-Scalers = Mapping[tuple[str, str, str], Amount]
-"""By namespace, kind and name of what is scaled: the fewest and the most replicas."""
+Scaled = tuple[str, str, str]
+"""Namespace, kind and name of what is scaled."""
+Scalers = Mapping[Scaled, tuple[Data, Data]]
+"""The fewest and the most replicas, as declared."""
 
 
-def _scalers(named: Sequence[tuple[Resource, ObjectName]]) -> Iterator[tuple[tuple[str, str, str], Amount]]:
+def _scalers(named: Sequence[tuple[Resource, ObjectName]]) -> Iterator[tuple[Scaled, tuple[Data, Data]]]:
     for resource, name in named:
         if resource.type.startswith("kubernetes:") and name.kind in {
             "HorizontalPodAutoscaler",
             "ScaledObject",
         }:
-            spec = _mapping(resource.inputs.get("spec"))
-            target = _mapping(spec.get("scaleTargetRef"))
+            spec = _if_known(resource.inputs.get("spec"))
+            target = _if_known(spec.get("scaleTargetRef"))
             fewest = spec.get(
                 "minReplicas", spec.get("minReplicaCount", 1 if name.group == "autoscaling" else 0)
             )
             most = spec.get("maxReplicas", spec.get("maxReplicaCount", 100))
             kind = str(target.get("kind", "Deployment"))
-            yield (name.namespace, kind, str(target.get("name"))), Amount(number(fewest), number(most))
+            yield (name.namespace, kind, str(target.get("name"))), (fewest, most)
+
+
+def _if_known(value: Data) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _month(resource: Resource, name: ObjectName, scalers: Scalers, prices: Prices) -> Amount | None:
@@ -102,18 +117,18 @@ def _month(resource: Resource, name: ObjectName, scalers: Scalers, prices: Price
     found = _KINDS.get(name.kind) if name.package == "kubernetes" else None
     if found is None:
         return None
-    spec = _mapping(resource.inputs.get("spec"))
-    replicas = scalers.get((name.namespace, name.kind, name.name))
-    return found(name, spec, replicas, prices)
+    scaled = scalers.get((name.namespace, name.kind, name.name))
+    replicas = Amount(number(scaled[0]), number(scaled[1])) if scaled else None
+    return found(name, mapping(resource.inputs.get("spec"), "what it is"), replicas, prices)
 
 
 def _pods(name: ObjectName, spec: Mapping[str, Any], replicas: Amount | None, prices: Prices) -> Amount:
     del name
     count = replicas or Amount.of(number(spec.get("replicas", 1)))
-    pod = _mapping(_mapping(spec.get("template")).get("spec"))
+    pod = mapping(mapping(spec.get("template"), "its pod").get("spec"), "its pod")
     month = pod_month(pod, prices) * count
-    for claim in _list(spec.get("volumeClaimTemplates")):
-        month += volume_month(_mapping(_mapping(claim).get("spec")), prices) * count
+    for claim in items(spec.get("volumeClaimTemplates"), "its volumes"):
+        month += volume_month(mapping(claim.get("spec"), "its volumes"), prices) * count
     return month
 
 
@@ -131,7 +146,8 @@ def _service(
     name: ObjectName, spec: Mapping[str, Any], replicas: Amount | None, prices: Prices
 ) -> Amount | None:
     del name, replicas
-    return Amount.of(prices.load_balancer_hour * HOURS) if spec.get("type") == "LoadBalancer" else None
+    balanced = known(spec.get("type"), "whether it has a load balancer") == "LoadBalancer"
+    return Amount.of(prices.load_balancer_hour * HOURS) if balanced else None
 
 
 def _postgres(
@@ -143,8 +159,8 @@ def _postgres(
         raise UnknownCostError(f"a Cluster of {name.group or 'no group'} is not in the estimate")
     pod = {"containers": [{"name": "postgres", "resources": spec.get("resources")}]}
     month = pod_month(pod, prices)
-    for storage in (_mapping(spec.get("storage")), _mapping(spec.get("walStorage"))):
-        if storage:
+    for key in ("storage", "walStorage"):
+        if storage := mapping(spec.get(key), key):
             request = {"requests": {"storage": storage.get("size")}}
             month += volume_month(
                 {"resources": request, "storageClassName": storage.get("storageClass")}, prices
@@ -174,11 +190,3 @@ _KINDS: Final[
     "Service": _service,
     "StatefulSet": _pods,
 }
-
-
-def _mapping(value: Data) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: Data) -> list[Any]:
-    return value if isinstance(value, list) else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from infra.comparison.cost_pods import Amount, UnknownCostError, number
+from infra.comparison.cost_pods import Amount, UnknownCostError, known, number
 from infra.comparison.prices import HOURS, Prices
 from infra.engine.graph import Resource
 
@@ -34,13 +34,13 @@ def _database(inputs: Mapping[str, Any], prices: Prices) -> Amount:
     storage = _price(prices.rds_storage_gib_month, inputs.get("storageType", "gp2"))
     least, most = inputs.get("allocatedStorage"), inputs.get("maxAllocatedStorage")
     sizes = Amount(number(least), number(most if most is not None else least))
-    copies = 2 if inputs.get("multiAz") else 1
+    copies = 2 if known(inputs.get("multiAz"), "whether there is a standby") else 1
     return (Amount.of(hour * HOURS) + sizes * Amount.of(storage)) * Amount.of(copies)
 
 
 def _cache(inputs: Mapping[str, Any], prices: Prices) -> Amount:
     hour = _price(prices.elasticache_node_hour, inputs.get("nodeType"))
-    if inputs.get("engine") == "valkey":
+    if known(inputs.get("engine"), "its engine") == "valkey":
         hour *= prices.valkey_share
     nodes = inputs.get("numCacheClusters")
     if nodes is None:
@@ -49,7 +49,8 @@ def _cache(inputs: Mapping[str, Any], prices: Prices) -> Amount:
 
 
 def _price(table: Mapping[str, float], name: object) -> float:
-    price = table.get(str(name))
+    chosen = str(known(name, "its class"))
+    price = table.get(chosen)
     if price is None:
-        raise UnknownCostError(f"{name} has no price in the table")
+        raise UnknownCostError(f"{chosen} has no price in the table")
     return price

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from infra.comparison.prices import HOURS, Prices
-from infra.engine.graph import UNKNOWN, Data
+from infra.engine.graph import UNKNOWN, Data, Secret
 from infra.quantities import cpu_millis, size_bytes
 
 _GIB: Final = 2**30
@@ -57,12 +57,48 @@ def volume_month(spec: Mapping[str, Any], prices: Prices) -> Amount:
     Raises:
         UnknownCostError: The size is not known, or the class has no price.
     """
-    size = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
-    name = spec.get("storageClassName") or ""
+    requests = mapping(
+        mapping(spec.get("resources"), "the volume's size").get("requests"), "the volume's size"
+    )
+    size = requests.get("storage")
+    name = known(spec.get("storageClassName"), "the storage class") or ""
     price = prices.volume_gib_month.get(str(name))
     if price is None:
         raise UnknownCostError(f"storage class {name} has no price")
     return Amount.of(_quantity(size, _gib, "the volume's size") * price)
+
+
+def known(value: Data, what: str) -> Data:
+    """A value that the program tells.
+
+    Raises:
+        UnknownCostError: It is not known yet, or a secret, of which no message may tell.
+    """
+    if value is UNKNOWN:
+        raise UnknownCostError(f"{what} is known after up")
+    if isinstance(value, Secret):
+        raise UnknownCostError(f"{what} is secret")
+    return value
+
+
+def mapping(value: Data, what: str) -> Mapping[str, Any]:
+    """The keys of a part of an object; none where it has no such part.
+
+    Raises:
+        UnknownCostError: As `known`.
+    """
+    found = known(value, what)
+    return found if isinstance(found, Mapping) else {}
+
+
+def items(value: Data, what: str) -> list[Mapping[str, Any]]:
+    """The items of a list of parts; none where there is no such list.
+
+    Raises:
+        UnknownCostError: As `known`, for one of them, too.
+    """
+    found = known(value, what)
+    return [mapping(item, what) for item in found] if isinstance(found, list) else []
 
 
 def number(value: Data) -> float:
@@ -79,32 +115,33 @@ def number(value: Data) -> float:
 def _requested(spec: Mapping[str, Any], resource: str, read: Callable[[str], float]) -> float:
     """What the scheduler sets aside (Kubernetes' documentation, "Sidecar Containers")."""
     running, starting = 0.0, 0.0
-    for container in spec.get("initContainers") or ():
+    for container in items(spec.get("initContainers"), "what starts a pod"):
         amount = _request(container, resource, read)
         if container.get("restartPolicy") == "Always":
             running += amount
             starting = max(starting, running)
         else:
             starting = max(starting, running + amount)
-    running += sum(_request(container, resource, read) for container in spec.get("containers") or ())
+    containers = items(spec.get("containers"), "what runs in a pod")
+    running += sum(_request(container, resource, read) for container in containers)
     return max(running, starting)
 
 
 def _request(container: Mapping[str, Any], resource: str, read: Callable[[str], float]) -> float:
-    resources = container.get("resources") or {}
-    value = (resources.get("requests") or {}).get(resource, (resources.get("limits") or {}).get(resource))
-    return _quantity(value, read, f"container {container.get('name')}: {resource}")
+    what = f"container {container.get('name')}: {resource}"
+    resources = mapping(container.get("resources"), what)
+    requests, limits = mapping(resources.get("requests"), what), mapping(resources.get("limits"), what)
+    return _quantity(requests.get(resource, limits.get(resource)), read, what)
 
 
 def _quantity(value: Data, read: Callable[[str], float], what: str) -> float:
     if value is None:
         raise UnknownCostError(f"{what} is not requested")
-    if value is UNKNOWN:
-        raise UnknownCostError(f"{what} is known after up")
+    text = str(known(value, what))
     try:
-        return read(str(value))
+        return read(text)
     except ValueError:
-        raise UnknownCostError(f"{what}: {value} is not understood") from None
+        raise UnknownCostError(f"{what}: {text} is not understood") from None
 
 
 def _cores(text: str) -> float:

@@ -9,7 +9,7 @@ from infra.comparison import prices
 from infra.comparison.cost import BY_NODES, BY_TIME, estimate
 from infra.comparison.cost_aws import BY_USE
 from infra.comparison.cost_pods import Amount
-from infra.engine.graph import UNKNOWN, Resource
+from infra.engine.graph import UNKNOWN, Resource, Secret
 from infra.engine.record import record
 from infra.errors import PlatformError
 from tests.preview.graphs import graph, kubernetes, resource
@@ -131,11 +131,31 @@ def test_managed_services_cost_their_size_and_number(simple: prices.Prices) -> N
         (workload("Deployment", pod(UNKNOWN)), "container main: cpu is known after up"),
         (workload("Deployment", pod("much")), "container main: cpu: much is not understood"),
         (workload("Deployment", pod(), replicas=UNKNOWN), "how many there are is known after up"),
+        (kubernetes("apps/v1:Deployment", "web", inputs={"spec": UNKNOWN}), "what it is is known after up"),
+        (kubernetes("apps/v1:Deployment", "web", inputs={"spec": Secret({})}), "what it is is secret"),
+        (
+            kubernetes("apps/v1:Deployment", "web", {"template": {"spec": UNKNOWN}}),
+            "its pod is known after up",
+        ),
+        (workload("Deployment", {"containers": UNKNOWN}), "what runs in a pod is known after up"),
+        (workload("Deployment", {"containers": [UNKNOWN]}), "what runs in a pod is known after up"),
+        (
+            workload("Deployment", {"containers": [{"name": "main", "resources": UNKNOWN}]}),
+            "container main: cpu is known after up",
+        ),
         (workload("DaemonSet", pod()), BY_NODES),
         (kubernetes("batch/v1:CronJob", "web", {}), BY_TIME),
         (
             kubernetes("core/v1:PersistentVolumeClaim", "web", {"storageClassName": "gold"}),
             "storage class gold has no price",
+        ),
+        (
+            kubernetes("core/v1:PersistentVolumeClaim", "web", {"resources": UNKNOWN}),
+            "the volume's size is known after up",
+        ),
+        (
+            kubernetes("core/v1:Service", "web", {"type": UNKNOWN}),
+            "whether it has a load balancer is known after up",
         ),
         (kubernetes("example.com/v1:Cluster", "web", {}), "a Cluster of example.com is not in the estimate"),
         (resource("aws:s3/bucket:Bucket", "web", {}), BY_USE),
@@ -144,6 +164,18 @@ def test_managed_services_cost_their_size_and_number(simple: prices.Prices) -> N
             resource("aws:rds/instance:Instance", "web", {"instanceClass": "db.y"}),
             "db.y has no price in the table",
         ),
+        (
+            resource("aws:rds/instance:Instance", "web", {"instanceClass": Secret("db.y")}),
+            "its class is secret",
+        ),
+        (
+            resource(
+                "aws:rds/instance:Instance",
+                "web",
+                {"instanceClass": "db.m7g.large", "allocatedStorage": 20, "multiAz": UNKNOWN},
+            ),
+            "whether there is a standby is known after up",
+        ),
     ],
 )
 def test_what_nobody_can_tell_is_unknown_and_never_nothing(
@@ -151,6 +183,19 @@ def test_what_nobody_can_tell_is_unknown_and_never_nothing(
 ) -> None:
     found = estimate(graph(item), simple)
     assert [(line.what.partition("/")[2], line.why) for line in found.unpriced] == [("web", why)]
+    assert found.lines == ()
+
+
+@pytest.mark.parametrize("key", ["minReplicas", "maxReplicas"])
+def test_an_autoscaler_whose_bounds_are_not_known_yet_leaves_the_cost_unknown(
+    simple: prices.Prices, key: str
+) -> None:
+    bounds = {"minReplicas": 1, "maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "web"}}
+    scaler = kubernetes("autoscaling/v2:HorizontalPodAutoscaler", "web", {**bounds, key: UNKNOWN})
+    found = estimate(graph(workload("Deployment", pod()), scaler), simple)
+    assert [(line.what, line.why) for line in found.unpriced] == [
+        ("Deployment/web", "how many there are is known after up")
+    ]
     assert found.lines == ()
 
 
