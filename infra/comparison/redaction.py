@@ -13,21 +13,27 @@ HIDDEN: Final = "(secret)"
 OTHER: Final = "(another secret)"
 LATER: Final = "(known after up)"
 
+_WORDS: Final = (
+    r"password|passwd|pwd|passphrase|secret|token|credential|connection[_-]?string|dsn|authorization"
+    r"|(?:api|auth|access|secret|private|signing|encryption|session)[_-]?key"
+)
 _SECRET_NAME: Final = re.compile(
-    r"(?:^|[._\-]|(?<=[a-z0-9]))(?:password|passwd|passphrase|secret|secrets|token|api_?key|auth_?key"
-    r"|access_?key|secret_?key|private_?key|private_?key_?pem|credential|credentials|connection_?string|dsn)$",
-    re.IGNORECASE,
+    rf"(?:^|[._\-]|(?<=[a-z0-9]))(?:(?:{_WORDS})(?:_?pem)?|passwords|secrets|credentials)$", re.IGNORECASE
 )
 _SECRET_TEXT: Final = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----|client-key-data:|\bAKIA[0-9A-Z]{16}\b|\beyJ[\w-]+\.[\w-]+\.[\w-]*"
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----|client-key-data:|\beyJ[\w-]+\.[\w-]+\.[\w-]*"
+    r"|\bA[KS]IA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_\w{22}|\bglpat-[\w-]{20}"
+    r"|\bxox[abeoprs]-[\w-]{10}|\bsk-(?:ant-|proj-)?[\w-]{20}|\bAIza[\w-]{35}|\bhvs\.[\w-]{20}"
+    r"|\bpul-[0-9a-f]{40}|hooks\.slack\.com/(?:services|workflows|triggers)/."
 )
+"""What is a secret wherever it is: keys in PEM, JWTs, tokens that begin with a service's own letters."""
 _ASSIGNED: Final = re.compile(
-    r"""(?<!:)((?:password|passwd|passphrase|secret|token|api_?key|private_?key)["']?[ \t]*[:=][ \t]*)"""
+    rf"""(?<!:)((?:{_WORDS})["']?[ \t]*[:=][ \t]*|(?<![\w-])--?[\w-]*(?:{_WORDS})[ \t]+)"""
     r"""("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\n]+)""",
     re.IGNORECASE,
 )
-"""`password: …` in a text of several settings, `--password=…` in an argument; not an ARN's `:secret:…`."""
-_LOGIN: Final = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+"""`password: …` in a text of several settings, `--password=…`, `--password …`; not an ARN's `:secret:…`."""
+_LOGIN: Final = re.compile(r"(?<=://)[^/\s\"'<>]+(?=@)")
 _LAST: Final = re.compile(r"[^.\[\]]+")
 
 
@@ -36,7 +42,10 @@ def redacted(change: Change, resource: Resource) -> Change:
     name = _last_name(change.path)
     hide = _of_a_secret(resource, change.path) or _names_a_secret(change.path)
     old, new = shown(change.old, name, hide=hide), shown(change.new, name, hide=hide)
-    return Change(change.path, old, OTHER if new == HIDDEN and old == HIDDEN else new)
+    if old != new:
+        return Change(change.path, old, new)
+    # What differs is what is hidden. Of a text of several lines, its other lines would look like changes.
+    return Change(change.path, old if isinstance(old, str) and "\n" not in old else HIDDEN, OTHER)
 
 
 def shown(value: Data, name: str = "", *, hide: bool = False) -> Data:

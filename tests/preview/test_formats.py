@@ -164,6 +164,11 @@ k8s.core.v1.ConfigMap(
     data={{
         "password": canary,
         "app.ini": "user=x\\npassword = " + canary + "\\nurl=redis://u:" + canary + "@h/0\\n",
+        "credentials": "[default]\\naws_secret_access_key = " + canary,
+        "headers": "authorization: Bearer " + canary + "\\nx-api-key: " + canary,
+        "run.sh": "tool --db-password " + canary + "\\ntool 'redis://u:p@" + canary + "@h/0'\\n",
+        "github": "ghp_" + "x" * 36 + canary,
+        "signing-key": canary,
         "key.pem": "-----BEGIN PRIVATE KEY-----\\n" + canary,
         "list": pulumi.Output.secret(canary).apply(lambda value: "x " + value),
     }},
