@@ -83,7 +83,7 @@ class PullRequest:
         body = {"body": f"{marker}\n{text}"}
         repository = f"{self.api}/repos/{quote(self.repository)}"
         for comment in self._comments(f"{repository}/issues/{self.number}/comments?per_page=100"):
-            if str(comment["body"]).startswith(marker) and comment["user"]["login"] == author:
+            if str(comment["body"]).startswith(marker) and _login(comment) == author:
                 url = f"{repository}/issues/comments/{comment['id']}"
                 return str(self._call("PATCH", url, body)[0]["html_url"])
         return str(self._call("POST", f"{repository}/issues/{self.number}/comments", body)[0]["html_url"])
@@ -131,6 +131,11 @@ class PullRequest:
         )
 
 
+def _login(comment: Mapping[str, Any]) -> str:
+    """Whose comment it is; "" where GitHub knows nobody any more."""
+    return str((comment.get("user") or {}).get("login", ""))
+
+
 def marker_of(name: str) -> str:
     """The line by which a comment is found again; it does not show."""
     return f"<!-- mcp-platform: {re.sub('[^A-Za-z0-9 _.-]', '', name)} -->"
@@ -139,24 +144,32 @@ def marker_of(name: str) -> str:
 def text_of(files: Sequence[Path], limit: int) -> str:
     """The files in at most `limit` characters: Markdown is whole or left out, code is cut to what is left."""
     pages = [file for file in files if file.suffix == ".md"]
+    texts = {
+        file: file.read_text(encoding="utf-8", errors="replace")
+        for file in [*pages, *(file for file in files if file not in pages)]
+    }
+    notes = {file: f"{_name(file)}: {LEFT_OUT.format(len(text))}" for file, text in texts.items()}
     parts: list[str] = []
-    left = limit - _NOTE * len(files)
-    for file in [*pages, *(file for file in files if file not in pages)]:
-        content = file.read_text(encoding="utf-8", errors="replace")
-        part = content if file in pages else _code(file.stem, content, left)
+    left = limit - sum(len(note) + 1 for note in notes.values())
+    for file, content in texts.items():
+        part = content if file in pages else _code(_name(file), content, left)
         if len(part) + 1 > left:
-            parts.append(LEFT_OUT.format(len(content)))
+            parts.append(notes[file])
         else:
             parts.append(part)
             left -= len(part) + 1
     return "\n".join(parts)
 
 
+def _name(file: Path) -> str:
+    """What a file is called, without what Markdown or HTML would be made of."""
+    return re.sub(r"[^A-Za-z0-9 _.-]", "", file.stem)
+
+
 def _code(title: str, content: str, left: int) -> str:
     """A text as a block of code that nothing in it ends; its last lines where not all fit."""
     fence = "`" * (1 + max((len(run) for run in _TICKS.findall(content)), default=2))
-    name = re.sub(r"[^A-Za-z0-9 _.-]", "", title)
-    frame = f"\n#### {name}\n\n{{}}{fence}text\n{{}}\n{fence}\n"
+    frame = f"\n#### {title}\n\n{{}}{fence}text\n{{}}\n{fence}\n"
     room = max(1, left - len(frame) - _NOTE)
     note = LEFT_OUT.format(len(content) - room) + "\n" if len(content) > room else ""
     return frame.format(note, content[-room:].rstrip("\n"))

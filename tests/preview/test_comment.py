@@ -53,10 +53,11 @@ def test_others_comments_are_never_touched(
     github.add(f"{marker_of('preview')}\nof a person", "mallory")
     github.add(f"> {marker_of('preview')}\nquoted", BOT)
     github.add(f"{marker_of('other')}\nanother of ours", BOT)
+    github.add(f"{marker_of('preview')}\nof an account that is gone", BOT)["user"] = None
     before = [item["body"] for item in github.comments]
     assert main(["preview", page(tmp_path, "ours")], environment) == 0
-    assert [item["body"] for item in github.comments[:3]] == before
-    assert len(github.comments) == 4
+    assert [item["body"] for item in github.comments[:4]] == before
+    assert len(github.comments) == 5
 
 
 def test_the_comment_is_found_on_a_later_page(
@@ -120,6 +121,12 @@ def test_markdown_goes_first_and_other_files_are_code_that_nothing_ends(tmp_path
     log.write_text("one\n````\n</details>\n")
     text = text_of([log, Path(page(tmp_path, "# page\n"))], 1000)
     assert text == "# page\n\n\n#### a log b\n\n`````text\none\n````\n</details>\n`````\n"
+
+
+def test_a_page_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    files = [Path(page(tmp_path, "x" * 500, f"{name}.md")) for name in ("dev", "prod")]
+    text = text_of(files, 700)
+    assert text == "x" * 500 + "\nprod: … 500 more characters, in the run's artifacts\n"
 
 
 @pytest.mark.parametrize("size", [10, LIMIT - 10, LIMIT * 3])
