@@ -40,6 +40,8 @@ def main() -> None:
         _interrupted()
     except PlatformError as error:
         _fail(str(error), error.hint)
+    except SyntaxError as error:  # of the program's own modules, which mcpctl is made of, too
+        _fail(f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}", "")
     except OSError as error:
         if error.errno not in _HINTS:
             _defect()

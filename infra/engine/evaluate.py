@@ -72,7 +72,10 @@ def _run(program: Path) -> None:
 
 def _place(error: BaseException, root: Path) -> str:
     """The innermost line of the project that the error passed, as `infra/settings.py:12: KeyError: 'x'`."""
-    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    name = type(error).__name__
+    if isinstance(error, SyntaxError) and (file := Path(error.filename or "")).is_relative_to(root):
+        return f"{file.relative_to(root)}:{error.lineno}: {name}: {error.msg}"
+    what = f"{name}: {error}" if str(error) else name
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
         if path.is_relative_to(root) and "site-packages" not in path.parts:

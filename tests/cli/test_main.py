@@ -56,6 +56,15 @@ def test_a_defect_shows_its_place_and_is_not_taken_for_a_violated_policy(
     assert "of ours" in said
 
 
+def test_a_module_that_is_not_python_is_told_by_its_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What mcpctl imports is the program, too: somebody may just be changing it."""
+    wrong = SyntaxError("invalid decimal literal", ("/r/infra/naming.py", 118, 9, "def 1x", 118, 10))
+    code, said = ending(wrong, monkeypatch, capfd)
+    assert (code, said) == (2, "error: /r/infra/naming.py:118: SyntaxError: invalid decimal literal\n")
+
+
 def test_a_place_that_can_not_be_written_is_named() -> None:
     command = [sys.executable, "-m", "cli", "render", "--output", "/sys/mcp-platform"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)

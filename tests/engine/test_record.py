@@ -129,7 +129,7 @@ def test_a_missing_setting_names_it_and_the_file(program: MakeProgram) -> None:
 
 
 def test_a_syntax_error_is_named_by_its_line(program: MakeProgram) -> None:
-    with pytest.raises(PlatformError, match=r"SyntaxError.*__main__\.py, line 2"):
+    with pytest.raises(PlatformError, match=r"stack \w+: __main__\.py:2: SyntaxError: "):
         record("test", project=program("import pulumi\nx = = 1\n"))
 
 
