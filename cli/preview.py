@@ -57,8 +57,9 @@ def preview(
     ] = False,
     as_json: AsJson = False,
     against: Annotated[
-        str, typer.Option(metavar="REF", help="Compare with this branch, tag or commit; with --offline.")
-    ] = "",
+        str | None,
+        typer.Option(metavar="REF", help="Compare with this branch, tag or commit; with --offline."),
+    ] = None,
     format_: Annotated[
         Format | None, typer.Option("--format", help="How a comparison is written; default: terminal.")
     ] = None,
@@ -86,7 +87,7 @@ def preview(
     ] = None,
 ) -> None:
     """Show what `up` would do; exit 1 when a policy is violated, or data would be lost unacknowledged."""
-    if against:
+    if against is not None:  # an empty one, such as of a variable that isn't set, is no revision
         _require(offline, "--against compares two revisions, which needs no cluster", "add --offline")
         files = _files(output or [], Format.JSON if as_json else format_)
         known = load_prices(prices)

@@ -13,6 +13,7 @@ from cli.preview_words import (
     NONE,
     NOT_NEEDED,
     change_words,
+    existence_words,
     money,
     money_change,
     object_words,
@@ -73,7 +74,7 @@ def _head(report: Report) -> str:
     counts = ", ".join(f"{number} {name}" for name, number in report.counts.items())
     found = compared.policies
     policies = f"policies: {len(found.new)} new, {len(found.fixed)} fixed, {len(found.unchanged)} as before"
-    cost = f"cost a month: {money_change(report.cost_change)} {report.prices.currency}"
+    cost = f"cost a month ({report.prices.currency}): {money_change(report.cost_change)}"
     lines = [
         f"### Preview of stack {_name(compared.stack)}",
         "",
@@ -81,8 +82,8 @@ def _head(report: Report) -> str:
         "",
         f"**{counts}** · {policies} · {cost}",
     ]
-    if not compared.old.exists:
-        lines += ["", "The stack is new: the other revision has none."]
+    if words := existence_words(compared):
+        lines += ["", code(words)]
     return "\n".join([*lines, *_losses(report)]) + "\n"
 
 

@@ -15,6 +15,7 @@ from cli.preview_words import (
     NONE,
     NOT_NEEDED,
     change_words,
+    existence_words,
     money,
     money_change,
     object_words,
@@ -43,8 +44,8 @@ def print_report(console: Console, report: Report) -> None:
     compared = report.compared
     title = f"stack {compared.stack}: {compared.old.revision.title} → {compared.new.revision.title}"
     console.print(Text(visible(title), style="bold"))
-    if not compared.old.exists:
-        console.print(Text(visible(f"stack {compared.stack} is new: the other revision has none")))
+    if words := existence_words(compared):
+        console.print(Text(visible(words)))
     for part in (_objects(report), _images(report)):
         if part.row_count:
             console.print(part)

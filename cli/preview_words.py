@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
+from infra.comparison.comparing import Compared
 from infra.comparison.cost import Unpriced
 from infra.comparison.cost_pods import Amount
 from infra.comparison.object_changes import ObjectChange, Operation
@@ -30,6 +31,18 @@ MARKS: Final = {Operation.CREATE: "+", Operation.CHANGE: "~", Operation.REPLACE:
 def change_words(change: Change) -> str:
     """`spec.replicas: 2 → 3`; of texts and lists only what differs."""
     return visible(f"{change.path}: {_difference(change.old, change.new)}")
+
+
+def existence_words(compared: Compared) -> str:
+    """What to know where only one of the revisions has the stack; "" where both have it."""
+    if not compared.old.exists:
+        return "The stack is new: the other revision has none."
+    if not compared.new.exists:
+        return (
+            f"The stack is gone: there is no Pulumi.{compared.stack}.yaml any more. Nobody manages what is "
+            "deployed then, and nothing deletes it until it is taken down from a revision that has the file."
+        )
+    return ""
 
 
 def operation_words(item: ObjectChange) -> str:

@@ -96,8 +96,9 @@ def compare_revisions(
         PlatformError: No such revision, or a program that can't be evaluated.
     """
     now = working_tree(project)
-    load(project, stack)  # a stack that is not there, or a file that is not YAML, before anything takes time
     with checked_out(project, against) as before:
+        if _has(now, stack) or not _has(before, stack):
+            load(project, stack)  # no such stack, or a file that is not YAML, before anything takes time
         started = time.monotonic()
         new, old = _both(lambda: _evaluated(now, stack, pack), lambda: _evaluated(before, stack, pack))
         seconds = time.monotonic() - started
@@ -177,7 +178,7 @@ def _evaluated(revision: Revision, stack: str, pack: str | None) -> Side:
 def _evaluate(revision: Revision, stack: str, pack: str | None) -> tuple[Graph, tuple[Violation, ...]] | None:
     """What a revision declares, and what its policies say; None where it has no such stack."""
     root = revision.root
-    if not (root / f"Pulumi.{stack}.yaml").is_file():
+    if not _has(revision, stack):
         return None
     code = _code(root)
     if pack is None or not (root / pack).is_dir():
@@ -187,6 +188,10 @@ def _evaluate(revision: Revision, stack: str, pack: str | None) -> tuple[Graph, 
         from infra.engine.check import violations  # noqa: PLC0415 - loads Pulumi's SDK, for a second
 
         return graph, tuple(violations(graph, analyzer))
+
+
+def _has(revision: Revision, stack: str) -> bool:
+    return (revision.root / f"Pulumi.{stack}.yaml").is_file()
 
 
 def _anywhere(graph: Graph, root: Path) -> Graph:

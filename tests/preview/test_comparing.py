@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from cli.preview_markdown import as_markdown
+from cli.preview_report import Report
+from cli.preview_sarif import as_sarif
 from infra.comparison import prices
 from infra.comparison.comparing import Compared, compare_revisions, policy_changes
 from infra.comparison.object_changes import Operation
@@ -63,6 +66,20 @@ def test_a_stack_that_the_other_revision_has_not_is_all_new(tmp_path: Path) -> N
     found = compared(root)
     assert not found.old.exists
     assert {item.operation for item in found.objects.changes} == {Operation.CREATE}
+
+
+def test_a_stack_that_is_gone_is_all_deleted_and_what_holds_data_must_be_acknowledged(tmp_path: Path) -> None:
+    root = make(tmp_path / "r")
+    (root / "Pulumi.test.yaml").unlink()
+    table = prices.load()
+    made = Report.of(compared(root), table, [])
+    assert not made.compared.new.exists
+    assert {item.operation for item in made.compared.objects.changes} == {Operation.DELETE}
+    assert [item.reference for item in made.pending] == ["StatefulSet/db"]
+    assert made.exit_code == 1
+    assert "The stack is gone: there is no Pulumi.test.yaml" in as_markdown(made)
+    (loss,) = as_sarif(made)["runs"][0]["results"]
+    assert loss["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "__main__.py"
 
 
 def test_a_program_that_raises_is_told_by_its_line_and_revision(tmp_path: Path) -> None:

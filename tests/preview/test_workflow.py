@@ -27,6 +27,8 @@ from tests.preview.repository import commit, git
 from tests.preview.workflow import Runner
 
 STACKS = ("dev", "docker", "prod")
+GONE = "retired"
+"""A stack whose file the pull request deletes."""
 WORKFLOWS = REPOSITORY / ".github/workflows"
 PREVIEW = WORKFLOWS / "preview.yml"
 LINTER = Path(__file__).parent / "actionlint"
@@ -35,9 +37,11 @@ SAME_REPOSITORY = "github.event.pull_request.head.repo.full_name == github.repos
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project with a pull request, which makes Redis's volume larger and adds replicas."""
+    """The project with a pull request: Redis's volume is larger, there are more replicas, a stack is gone."""
     folder = tmp_path_factory.mktemp("repository")
     root = Checkout.copy_to(folder, "default").root
+    retired = root / f"Pulumi.{GONE}.yaml"
+    retired.write_text((root / "Pulumi.docker.yaml").read_text())
     git(root, "init", "--quiet", "--initial-branch=main")
     commit(root, "base")
     git(root, "checkout", "--quiet", "-b", "change")
@@ -50,6 +54,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert old in text
         text = text.replace(old, new)
     stack.write_text(text)
+    retired.unlink()
     commit(root, "change")
     git(root, "checkout", "--quiet", "--detach", "main")
     git(root, "merge", "--quiet", "--no-ff", "--message", "merge", "change")
@@ -83,7 +88,7 @@ def test_the_workflow_previews_comments_and_updates_its_comment(runner: Runner, 
     assert "replaced, to be acknowledged: --acknowledge StatefulSet/redis" in ended[-1].out
     found = runner.artifacts / "preview"
     assert {file.name for file in found.iterdir()} == {
-        f"{stack}.{suffix}" for stack in STACKS for suffix in ("json", "log", "md", "sarif")
+        f"{stack}.{suffix}" for stack in (*STACKS, GONE) for suffix in ("json", "log", "md", "sarif")
     }
     prod = json.loads((found / "prod.json").read_text())
     assert prod["loss"]["pending"] == ["StatefulSet/redis"]
@@ -97,7 +102,11 @@ def test_the_workflow_previews_comments_and_updates_its_comment(runner: Runner, 
     for stack in ("dev", "docker"):
         other = json.loads((found / f"{stack}.json").read_text())
         assert (other["objects"], other["exit_code"], other["new"]["changed_files"]) == ([], 0, 0)
-    logs = {stack: json.loads((found / f"{stack}.sarif").read_text()) for stack in STACKS}
+    gone = json.loads((found / f"{GONE}.json").read_text())
+    assert not gone["new"]["has_stack"]
+    assert gone["summary"]["deleted"] == len(gone["objects"]) > 0
+    assert "Volume/postgres-data" in gone["loss"]["pending"]
+    logs = {stack: json.loads((found / f"{stack}.sarif").read_text()) for stack in (*STACKS, GONE)}
     for log in logs.values():
         sarif_schema.check(log)
     results = logs["prod"]["runs"][0]["results"]
