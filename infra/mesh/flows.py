@@ -12,13 +12,16 @@ from typing import Final
 from infra.components.platform_flows import dns
 from infra.flows import ALL_PODS, Flow, Namespace, Networks, Pods, service
 from infra.mesh.authorization import Trust
-from infra.naming import WAYPOINT
+from infra.naming import COLLECTOR, WAYPOINT
 from infra.settings.groups import Network
+from infra.telemetry.parts import HEALTH_PORT
 
 TUNNEL_PORT: Final = 15008
 PROBES: Final = Networks(cidrs=("169.254.7.127/32", "fd16:9254:7127:1337:ffff:ffff:ffff:ffff/128"))
 """Where the kubelet's probes come from in an ambient mesh, which is how it tells them from others."""
 
+_ASKED: Final = {COLLECTOR: HEALTH_PORT}
+"""Services that the kubelet asks at a port to which there is no flow."""
 _ISTIOD_PORT: Final = 15012
 _PROXY_METRICS_PORT: Final = 15020
 
@@ -39,6 +42,8 @@ def mesh_flows(trust: Trust, network: Network) -> list[Flow]:
 def _tunnels(trust: Trust) -> Iterator[Flow]:
     """What the nodes' proxies let through to pods, beside the connections themselves."""
     waypoint = service(WAYPOINT)
+    asked = [name for name in trust.targets() if name in _ASKED]
+    yield from (Flow(source=PROBES, target=service(name), port=_ASKED[name]) for name in asked)
     for flow in trust.flows:
         if not isinstance(flow.target, Pods) or "TCP" not in flow.protocols:
             continue
