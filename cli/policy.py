@@ -75,8 +75,13 @@ def _check(files: list[str], rules: list[Rule], options: Options) -> Report:
             f"nothing was checked: there is no Kubernetes object in {', '.join(files)}",
             hint="An empty file may be the output of a command that failed.",
         )
-    known = frozenset[str]().union(*(rule.kinds for rule in RULES.values()))
     asked = [rule for rule in rules if not rule.program]
+    if not asked:
+        raise PlatformError(
+            "nothing was checked: these rules are about what a program declares, which files don't show",
+            hint="`mcpctl preview` asks them.",
+        )
+    known = frozenset[str]().union(*(rule.kinds for rule in RULES.values()))
     return Report(
         results=evaluate(Stack(tuple(loaded.objects)), asked, options),
         sources=loaded.objects,
@@ -104,7 +109,14 @@ def _version(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"v?(\d+)\.(\d+)", text)
     if match is None:
         raise PlatformError(f"--kubernetes-version: {text} must be a version such as 1.36")
-    return int(match[1]), int(match[2])
+    version = int(match[1]), int(match[2])
+    if version > LATEST_KUBERNETES:
+        newest = ".".join(map(str, LATEST_KUBERNETES))
+        raise PlatformError(
+            f"--kubernetes-version: the rules know the Pod Security Standards up to {newest}, not {text}",
+            hint="Leave it out for the newest that they know.",
+        )
+    return version
 
 
 @app.command(name="list")

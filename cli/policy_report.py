@@ -105,6 +105,7 @@ class Report:
             "findings": self.findings,
             "advice": statuses[Status.FAIL] - self.findings,
             "exempt": statuses[Status.EXEMPT],
+            "unverifiable": statuses[Status.UNVERIFIABLE],
         }
 
     def as_json(self) -> dict[str, Any]:

@@ -87,10 +87,12 @@ def evaluate(stack: Stack, rules: Iterable[Rule], options: Options) -> list[Resu
     for rule in rules:
         if rule.in_environment(options.environment) is Enforcement.DISABLED:
             continue
-        for subject in stack.objects:
-            results.extend(check_object(rule, subject, options))
-        for resource in stack.resources:
-            results.extend(check_resource(rule, resource, options))
+        if rule.check_object:
+            for subject in stack.of_kind(*sorted(rule.kinds)) if rule.kinds else stack.objects:
+                results.extend(check_object(rule, subject, options))
+        if rule.check_resource:
+            for resource in stack.of_type(*rule.kinds) if rule.kinds else stack.resources:
+                results.extend(check_resource(rule, resource, options))
         results.extend(check_stack(rule, stack, options))
     return results
 

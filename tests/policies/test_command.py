@@ -162,7 +162,7 @@ def test_folders_say_which_files_hold_no_objects(policy: Run, tmp_path: Path, ba
         ("- a\n", "is not a Kubernetes object but list"),
         ("apiVersion: v1\nkind: Pod\nkind: Service\n", ":3: the key kind is there twice"),
         ("apiVersion: v1\nkind: List\nitems: {a: b}\n", ":3: items must be a list"),
-        ("apiVersion: v1\nkind: Pod\nspec: !!python/object/apply:os.system [id]\n", "line 3"),
+        ("apiVersion: v1\nkind: Pod\nspec: !!python/object/apply:os.system [id]\n", ":3: the tag"),
         ("\x00", "is not YAML"),
         ("[" * 100_000 + "]" * 100_000, "is nested deeper"),
         ("- " * 100_000 + "a", "is nested deeper"),
@@ -244,7 +244,16 @@ def test_huge_and_missing_files_are_errors(policy: Run, tmp_path: Path) -> None:
     assert (done.returncode, "No such file" in done.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n---\n", "apiVersion: v1\nkind: List\nitems: []\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "# nothing\n",
+        "apiVersion: v1\nkind: List\n",
+        "---\n---\n",
+        "apiVersion: v1\nkind: List\nitems: []\n",
+    ],
+)
 def test_where_there_is_nothing_to_check_nothing_passes(policy: Run, text: str) -> None:
     done = policy("check", "-", text=text)
     assert (done.returncode, "nothing was checked" in done.stderr) == (2, True), done.stderr
@@ -253,6 +262,32 @@ def test_where_there_is_nothing_to_check_nothing_passes(policy: Run, text: str) 
 def test_huge_input_by_a_pipe_is_an_error(policy: Run) -> None:
     done = policy("check", "-", text="# padding\n" * (4 * 1024 * 1024))
     assert (done.returncode, "larger than 32 MiB" in done.stderr) == (2, True)
+
+
+def test_thousands_of_documents_are_read_in_one_pass(policy: Run) -> None:
+    done = policy(
+        "check", "-", "--json", text="".join(f"---\n{HEAD}\ndata: {{n: x{n}}}\n" for n in range(5000))
+    )
+    assert json.loads(done.stdout)["objects"] == 5000
+
+
+def test_rules_that_files_cannot_answer_are_an_error_when_they_are_all(policy: Run) -> None:
+    done = policy("check", STACK, "--only", "aws-storage,aws-data")
+    assert (done.returncode, "nothing was checked" in done.stderr) == (2, True)
+    assert policy("check", STACK, "--only", "aws-storage,pss-baseline").returncode == 0
+
+
+def test_a_version_that_the_rules_do_not_know_is_an_error(policy: Run) -> None:
+    done = policy("check", STACK, "--kubernetes-version", "1.99")
+    assert (done.returncode, "up to 1.3" in done.stderr) == (2, True)
+
+
+def test_what_cannot_be_verified_is_counted(policy: Run) -> None:
+    text = BAD_POD.replace("name: bad", "name: bad\n  namespace: 5").replace("hostNetwork: true", "")
+    policies = "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a}\nspec: {}\n"
+    report = json.loads(policy("check", "-", "--only", "network", "--json", text=text + policies).stdout)
+    statuses = [item["status"] for item in report["results"]]
+    assert report["unverifiable"] == statuses.count("unverifiable") > 0
 
 
 def test_an_unknown_family_is_an_error_that_names_the_families(policy: Run) -> None:
