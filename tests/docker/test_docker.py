@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docker.compose_plugin import pinned_version
 from tests.docker.conftest import Stack
 from tests.docker.engine import OUTSIDE, WORLD, Ended, Engine
 
@@ -51,6 +52,12 @@ def reached_by(stack: Stack, service: str, *places: str) -> list[str]:
 def addresses(stack: Stack, service: str) -> dict[str, str]:
     networks = stack.engine.inspect(f"mcp-docker-{service}")["NetworkSettings"]["Networks"]
     return {name.removeprefix("mcp-docker-"): item["IPAddress"] for name, item in networks.items()}
+
+
+def test_the_compose_that_is_built_tells_its_version(docker_engine: Engine) -> None:
+    assert docker_engine.must("docker", "compose", "version", "--short").strip() == pinned_version().lstrip(
+        "v"
+    )
 
 
 def test_up_ends_with_a_tool_call_through_the_gateway(stack: Stack) -> None:
