@@ -67,3 +67,12 @@ def test_a_module_is_one_idea(package: str) -> None:
 
 def test_the_program_is_a_table_of_contents() -> None:
     assert len((ROOT / "infra" / "__main__.py").read_text().splitlines()) <= 30
+
+
+def test_the_map_names_every_package() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    map_ = text.partition("\n## The map\n")[2].partition("\n## ")[0]
+    folders = [*(ROOT / "infra").iterdir(), *(ROOT / "services").iterdir()]
+    names = {str(it.relative_to(ROOT)) for it in folders if it.is_dir() and it.name != "__pycache__"}
+    names |= {"cli", "policies", "access", "bench", "tests"}
+    assert not {name for name in names if f"`{name}`" not in map_}
