@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
-from infra.components.secret import RANDOM
 from infra.engine.graph import Graph
 from infra.errors import PlatformError
+from infra.labels import RANDOM
 
 LENGTH: Final = 48
 """Of a random value: 285 bits in letters and digits, as much as any of the stack's wants."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
@@ -34,9 +37,10 @@ def _group(model: type[BaseModel], path: str, places: dict[type[BaseModel], str]
         yield f"{_sentence(model.__doc__)}\n"
     yield "| key | type | default | |\n|---|---|---|---|"
     below: list[tuple[type[BaseModel], str]] = []
+    docstrings = _docstrings(model)
     for name, field in model.model_fields.items():
         found = [(group, f"{path}.{name}{suffix}".lstrip(".")) for group, suffix in _groups(field.annotation)]
-        said = [_sentence(field.description or "")] * bool(field.description)
+        said = [_sentence(docstrings[name])] if name in docstrings else []
         said += [f"As `{places[group]}`." for group, _ in found if group in places]
         yield f"| `{name}` | {_type(field.annotation)} | {_default(field)} | {' '.join(said)} |"
         below += found
@@ -44,6 +48,21 @@ def _group(model: type[BaseModel], path: str, places: dict[type[BaseModel], str]
     for group, place in below:
         if group not in places:
             yield from _group(group, place, places)
+
+
+def _docstrings(model: type[BaseModel]) -> dict[str, str]:
+    """The text below each field. Pydantic would read the source for it wherever settings are read."""
+    found: dict[str, str] = {}
+    for class_ in reversed(model.__mro__[: model.__mro__.index(BaseModel)]):
+        (tree,) = ast.parse(inspect.getsource(class_)).body
+        assert isinstance(tree, ast.ClassDef)  # noqa: S101 - the source of a class at the top of a module
+        for statement, text in pairwise(tree.body):
+            match statement, text:
+                case ast.AnnAssign(target=ast.Name(name)), ast.Expr(value=ast.Constant(value=str(said))):
+                    found[name] = said
+                case _:
+                    pass
+    return found
 
 
 def _groups(annotation: Any, suffix: str = "") -> Iterator[tuple[type[BaseModel], str]]:  # noqa: ANN401 - a type form

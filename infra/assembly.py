@@ -11,7 +11,6 @@ import pulumi_kubernetes as kubernetes
 from infra import naming
 from infra.assembly_aws import AwsSide, assemble_aws
 from infra.assembly_backup import Stores, assemble_backup, patience
-from infra.assembly_docker import assemble_docker
 from infra.assembly_edge import assemble_edge
 from infra.assembly_images import (
     PushedTo,
@@ -54,6 +53,8 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
     """
     stack = Stack(stack_name, production=settings.production, secrets=secret_source(stack_name, settings))
     if settings.cluster.docker is not None:
+        from infra.assembly_docker import assemble_docker  # noqa: PLC0415 - loads a provider that few stacks need
+
         return assemble_docker(stack, settings, settings.cluster.docker)
     provider = _cluster(settings)
     namespace = Namespace(

@@ -17,6 +17,9 @@ PART_OF: Final = "app.kubernetes.io/part-of"
 CONFIG_HASH: Final = "mcp-platform.dev/config-hash"
 """Pod annotation that changes with the configuration files, so that a change rolls the pods."""
 
+RANDOM: Final = "mcp-platform.dev/random"
+"""Annotation of an ExternalSecret: which values of its entry are random, and have no other meaning."""
+
 HELM_POLICY: Final = "helm.sh/resource-policy"
 """Annotation that keeps an object when it leaves a Helm release."""
 

@@ -21,16 +21,13 @@ from infra.external_secrets import (
     Template,
     TemplateMetadata,
 )
-from infra.labels import Component, labels
+from infra.labels import RANDOM, Component, labels
 from infra.naming import Stack
 from infra.secret_source import SecretSource
 
 PASSWORD: Final = "password"  # noqa: S105 - a key's name
 LENGTH: Final = 32
 """Of a password of letters and digits: 190 bits."""
-
-RANDOM: Final = "mcp-platform.dev/random"
-"""Annotation of an ExternalSecret: which values of its entry are random, and have no other meaning."""
 
 
 @dataclass(frozen=True, slots=True)

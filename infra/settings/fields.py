@@ -35,9 +35,7 @@ _HOST: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", re.IGNORECASE)
 class Group(BaseModel):
     """A group of settings: unknown keys are errors, types are exact, nothing changes once read."""
 
-    model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 def reject(key: str, reason: str, value: object = ABSENT) -> Never:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from infra.components.secret import RANDOM
 from infra.engine.graph import Graph, Resource
 from infra.engine.record import record
+from infra.labels import RANDOM
 from infra.naming import OWN_SECRETS
 from tests.infra.variants import evaluate_prod_with, without
 
