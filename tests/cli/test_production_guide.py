@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from infra.engine.manifest import manifests
-from infra.engine.record import record
 from tests.cli.documented import REPOSITORY, commands
+from tests.evaluated import evaluated
 
 GUIDE = (REPOSITORY / "docs/guides/production.md").read_text()
 OPERATORS = {
@@ -37,7 +37,7 @@ ALONE = [
 
 
 def test_every_operator_that_the_stack_needs_is_named_with_a_version() -> None:
-    groups = {str(item.body["apiVersion"]).rpartition("/")[0] for item in manifests(record("prod"))}
+    groups = {str(item.body["apiVersion"]).rpartition("/")[0] for item in manifests(evaluated("prod"))}
     custom = {group for group in groups if "." in group and not group.endswith(".k8s.io")}
     custom |= groups & {"gateway.networking.k8s.io"}
     assert custom - OPERATORS.keys() == set(), "say in the guide who brings these"

@@ -19,9 +19,9 @@ from infra.components.redis import access_list, exporter_passwords
 from infra.engine.graph import Graph
 from infra.engine.kubectl import Kubectl
 from infra.engine.manifest import manifests, plain
-from infra.engine.record import record
 from tests.cluster.control_plane import control_plane, install_crds
 from tests.cluster.operator import MODULE, PINS, build, running
+from tests.evaluated import evaluated
 from tests.infra.aws.server import REGION, Server
 from tests.services.gateway.conftest import accepts, free_port, redis_program, wait_for
 
@@ -60,7 +60,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def prod() -> Graph:
-    return record("prod")
+    return evaluated("prod")
 
 
 @pytest.fixture(scope="module")

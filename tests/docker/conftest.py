@@ -17,9 +17,9 @@ from infra.cluster.report import silent
 from infra.engine.build import build, image_specs
 from infra.engine.build_buildah import Buildah
 from infra.engine.build_settings import BuildSettings
-from infra.engine.record import record
 from tests.docker.compose_plugin import compose_plugin
 from tests.docker.engine import Ended, Engine, engine
+from tests.evaluated import evaluated
 
 MCPCTL: Final = str(Path(sys.executable).parent / "mcpctl")
 
@@ -62,7 +62,7 @@ def docker_engine() -> Generator[Engine]:
 @pytest.fixture(scope="session")
 def images(docker_engine: Engine) -> Engine:
     """The engine with the stack's images, which the machine-wide storage has built already."""
-    specs = image_specs(record("docker"))
+    specs = image_specs(evaluated("docker"))
     build(specs, builder="buildah")
     builder = Buildah.prepare(BuildSettings.from_environment(), silent)
     for spec in specs:

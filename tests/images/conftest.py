@@ -15,7 +15,7 @@ from infra.cluster.report import silent
 from infra.engine.build import ImageSpec, build, image_specs
 from infra.engine.build_buildah import Buildah
 from infra.engine.build_settings import BuildSettings
-from infra.engine.record import record
+from tests.evaluated import evaluated
 from tests.images.oci import Container, Root, unpack
 from tests.infra.test_variants import evaluate
 
@@ -46,7 +46,7 @@ def specs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ImageSpec]:
     bucket = {"endpoint": "http://s3.test", "name": "copies", "credentials": "s3"}
     backup = {"cidrs": ["192.0.2.0/24"], "bucket": bucket}
     more = image_specs(evaluate(tmp_path_factory.mktemp("more"), backup=backup))
-    return {spec.name: spec for spec in [*more, *image_specs(record("dev"))]}
+    return {spec.name: spec for spec in [*more, *image_specs(evaluated("dev"))]}
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ import pytest
 from pulumi._types import input_type_to_dict, is_input_type
 
 from infra.engine.graph import Graph
-from infra.engine.record import record
 from infra.naming import Stack
 from infra.settings import Settings, parse
+from tests.evaluated import evaluated
 
 AUTH = {"audience": "http://127.0.0.1:8080/mcp", "dev_issuer": True}
 CLUSTER = {"embedded": "default"}
@@ -20,7 +20,7 @@ NETWORK = {"api_server_cidrs": ["10.250.0.0/16"]}
 @pytest.fixture(scope="session", params=["dev", "prod"])
 def graph(request: pytest.FixtureRequest) -> Graph:
     """Each stack of the repository, as a preview evaluates it."""
-    return record(request.param)
+    return evaluated(request.param)
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,7 @@ def deployed(graph: Graph) -> Graph:
     """The same stack as a deployment evaluates it: passwords and keys are there."""
     outputs = {"result": "hunter2", "privateKeyPem": "private", "publicKeyPem": "public", "id": "made"}
     made = {item.urn: outputs for item in graph.resources if item.type.startswith(("random:", "tls:"))}
-    return record(graph.stack, dry_run=False, generated=made)
+    return evaluated(graph.stack, dry_run=False, generated=made)
 
 
 @pytest.fixture

@@ -19,12 +19,12 @@ from infra.engine.graph import Graph
 from infra.engine.kubectl import Kubectl
 from infra.engine.manifest import Manifest, manifests, plain
 from infra.engine.plan import against
-from infra.engine.record import record
 from services.backup.bucket import Bucket
 from services.backup.errors import BackupError
 from services.backup.parts import configuration
 from services.backup.settings import BucketSettings
 from tests.cluster.control_plane import ControlPlane, control_plane, install_crds
+from tests.evaluated import evaluated
 from tests.infra.aws.server import REGION, Server
 from tests.infra.mesh.stacks import NAMES, evaluate_in_mesh
 from tests.infra.monitoring.example import RUNBOOKS
@@ -87,7 +87,7 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Generator[Kubectl]:
 @pytest.fixture(scope="module")
 def in_prod(kubectl: Kubectl) -> list[Manifest]:
     """What the repository's prod has in its namespace."""
-    objects = manifests(record("prod"))
+    objects = manifests(evaluated("prod"))
     kubectl.apply([plain(item.body) for item in objects if item.kind == "Namespace"])
     return objects
 
@@ -122,7 +122,7 @@ def test_a_development_stack_with_monitoring_is_accepted(tmp_path: Path, kubectl
 def test_pods_that_read_a_folder_of_the_node_are_admitted_in_the_namespace_of_logs_only(
     kubectl: Kubectl,
 ) -> None:
-    objects = manifests(record("prod"))
+    objects = manifests(evaluated("prod"))
     wanted = {"Namespace", "ServiceAccount", "ResourceQuota", "LimitRange"}
     assert complaints(kubectl, [item for item in objects if item.kind in wanted]) == []
     (collectors,) = (item.body for item in objects if item.kind == "DaemonSet")
@@ -195,7 +195,7 @@ def bucket_of(server: Server, monkeypatch: pytest.MonkeyPatch) -> Bucket:
 
 
 def test_what_the_server_is_asked_finds_mistakes(kubectl: Kubectl) -> None:
-    (monitor, *_) = (item for item in manifests(record("prod")) if item.kind == "ServiceMonitor")
+    (monitor, *_) = (item for item in manifests(evaluated("prod")) if item.kind == "ServiceMonitor")
     spec = monitor.body["spec"]
     (endpoint,) = spec["endpoints"]
     for wrong in ({**endpoint, "scrapeTimeOut": "1s"}, {**endpoint, "interval": "often"}):
@@ -204,7 +204,7 @@ def test_what_the_server_is_asked_finds_mistakes(kubectl: Kubectl) -> None:
 
 
 def test_what_the_server_is_asked_finds_mistakes_about_secrets(kubectl: Kubectl) -> None:
-    (copy, *_) = (item for item in manifests(record("prod")) if item.kind == "ExternalSecret")
+    (copy, *_) = (item for item in manifests(evaluated("prod")) if item.kind == "ExternalSecret")
     spec = copy.body["spec"]
     wrong = (
         {**spec, "target": {**spec["target"], "deletionPolicy": "Never"}},
@@ -296,7 +296,7 @@ def changed(spec: Any, path: str, value: Any) -> Any:
 
 def test_mistakes_in_what_the_operator_of_postgres_is_asked_for_are_found(kubectl: Kubectl) -> None:
     """The schema of each kind is in force, the rules in its language included."""
-    found = {item.kind: item for item in manifests(record("prod")) if item.kind in OF_POSTGRES}
+    found = {item.kind: item for item in manifests(evaluated("prod")) if item.kind in OF_POSTGRES}
     wrong: dict[str, dict[str, object]] = {
         "Cluster": {"imageName": "a", "imageCatalogRef": {"name": "b", "kind": "ImageCatalog", "major": 17}},
         "ScheduledBackup": {"method": "pigeon"},
@@ -320,7 +320,7 @@ def test_a_cluster_without_the_operator_is_told_before_anything_changes(
 
 
 def test_a_cluster_without_external_secrets_is_told_before_anything_changes(bare: ControlPlane) -> None:
-    objects = [item for item in manifests(record("prod")) if item.kind in {"Namespace", *OF_SECRETS}]
+    objects = [item for item in manifests(evaluated("prod")) if item.kind in {"Namespace", *OF_SECRETS}]
     bare.kubectl.apply([plain(item.body) for item in objects if item.kind == "Namespace"])
     todo = against(bare.kubectl, "prod", objects, [], "mcp-prod")
     assert [reason.partition(";")[0] for reason in todo.refusals] == [
@@ -341,5 +341,5 @@ def test_a_cluster_without_the_operator_of_postgres_is_told_as_well(
 
 
 def test_a_development_stack_without_monitoring_needs_no_operator(bare: ControlPlane) -> None:
-    todo = against(bare.kubectl, "dev", manifests(record("dev")), [], "mcp-dev")
+    todo = against(bare.kubectl, "dev", manifests(evaluated("dev")), [], "mcp-dev")
     assert todo.refusals == ()

@@ -19,9 +19,9 @@ from infra.components.pods import Container
 from infra.components.probes import NO_PROBES, Probes, port_probes
 from infra.engine.compose.document import CONTAINER, NETWORK, VOLUME
 from infra.engine.graph import UNKNOWN, Graph, Secret
-from infra.engine.record import record
 from infra.settings.workloads import Limits, Requests, Resources
 from services.gateway.config import GatewayConfig
+from tests.evaluated import evaluated
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "docker.txt"
 UPDATE = "UPDATE_SNAPSHOTS"
@@ -31,7 +31,7 @@ Plain = Callable[[object], Any]
 
 @pytest.fixture(scope="module")
 def docker() -> Graph:
-    return record("docker")
+    return evaluated("docker")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def made(docker: Graph) -> Graph:
     """The same stack as a deployment evaluates it: passwords and keys are there."""
     outputs = {"result": "hunter2", "privateKeyPem": "private", "publicKeyPem": "public", "id": "made"}
     values = {item.urn: outputs for item in docker.resources if item.type.startswith(("random:", "tls:"))}
-    return record("docker", dry_run=False, generated=values)
+    return evaluated("docker", dry_run=False, generated=values)
 
 
 def running(graph: Graph) -> dict[str, dict[str, Any]]:
@@ -163,7 +163,7 @@ def test_data_is_on_volumes_of_their_own(docker: Graph) -> None:
 
 def test_the_gateway_is_configured_as_on_kubernetes_but_for_where_its_servers_are(docker: Graph) -> None:
     here = yaml.safe_load(uploads(docker, "gateway")[f"{CONFIG_PATH}/config.yaml"])
-    config_map = record("dev").by_type("kubernetes:core/v1:ConfigMap")["gateway"]
+    config_map = evaluated("dev").by_type("kubernetes:core/v1:ConfigMap")["gateway"]
     there = yaml.safe_load(config_map.inputs["data"]["config.yaml"])
     assert here.pop("servers") == [{"name": "filesystem", "urls": ["http://filesystem:8080/mcp"]}]
     assert there.pop("discovery") == {"kubernetes": {"namespace": "mcp-dev"}}

@@ -12,7 +12,7 @@ import yaml
 from infra.engine.check import check
 from infra.engine.compose.document import CONTAINER, NETWORK, document
 from infra.engine.graph import Graph
-from infra.engine.record import record
+from tests.evaluated import evaluated
 from tests.infra.test_docker_stack import networks, running
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -47,7 +47,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
     config = {f"mcp-platform:{key}": value for key, value in GROUPS.items()}
     (folder / "Pulumi.yaml").write_text(f"name: mcp-platform\nruntime: python\nmain: {REPOSITORY}/infra/\n")
     (folder / "Pulumi.lab.yaml").write_text(yaml.safe_dump({"config": config}))
-    return record("lab", project=folder)
+    return evaluated("lab", project=folder)
 
 
 def test_policies_are_kept(graph: Graph) -> None:

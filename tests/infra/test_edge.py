@@ -10,8 +10,8 @@ import pytest
 
 from infra.engine.graph import Graph
 from infra.engine.manifest import manifests
-from infra.engine.record import record
 from services.gateway.access import METADATA_PATH as SERVED_METADATA_PATH
+from tests.evaluated import evaluated
 from tests.infra.flows import declared_pods, flows
 from tests.infra.test_flows import surroundings
 from tests.infra.variants import evaluate_prod_with
@@ -28,7 +28,7 @@ def objects(graph: Graph, kind: str) -> dict[str, Object]:
 
 @pytest.fixture(scope="module")
 def prod() -> Graph:
-    return record("prod")
+    return evaluated("prod")
 
 
 @pytest.fixture(scope="module")
@@ -194,4 +194,4 @@ def test_a_load_balancer_outside_is_known_by_its_networks(tmp_path: Path) -> Non
 
 def test_a_stack_without_an_edge_is_reached_as_its_gateway_says(configure: Callable[..., Any]) -> None:
     assert configure().edge is None
-    assert objects(record("dev"), "Gateway") == {}
+    assert objects(evaluated("dev"), "Gateway") == {}

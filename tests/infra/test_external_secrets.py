@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from infra.engine.graph import Graph, Resource
-from infra.engine.record import record
 from infra.labels import RANDOM
 from infra.naming import OWN_SECRETS
+from tests.evaluated import evaluated
 from tests.infra.variants import evaluate_prod_with, without
 
 Spec = Mapping[str, Any]
@@ -34,16 +34,16 @@ def specs(graph: Graph) -> dict[str, Spec]:
 
 @pytest.fixture(scope="module")
 def prod() -> Graph:
-    return record("prod", dry_run=False)
+    return evaluated("prod", dry_run=False)
 
 
 @pytest.fixture(scope="module")
 def generating(tmp_path_factory: pytest.TempPathFactory) -> Graph:
     """The same stack without External Secrets."""
     folder = without(tmp_path_factory.mktemp("generating"), "prod", "external_secrets")
-    made = record("prod", project=folder)
+    made = evaluated("prod", project=folder)
     outputs = {item.urn: {"result": f"made-{item.name}"} for item in made.resources if "random:" in item.type}
-    return record("prod", project=folder, dry_run=False, generated=outputs)
+    return evaluated("prod", project=folder, dry_run=False, generated=outputs)
 
 
 def test_the_program_makes_and_holds_no_secret(prod: Graph) -> None:
@@ -74,7 +74,7 @@ def test_every_secret_that_would_be_generated_is_copied_with_the_same_files(
 
 
 def test_development_declares_no_other_secrets_than_those_that_are_reserved() -> None:
-    assert set(of_kind(record("dev"), "Secret")) <= OWN_SECRETS
+    assert set(of_kind(evaluated("dev"), "Secret")) <= OWN_SECRETS
 
 
 def test_each_copy_names_its_entry_and_stays_when_that_is_gone(prod: Graph) -> None:

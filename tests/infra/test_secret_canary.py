@@ -27,10 +27,10 @@ from infra.engine.generate import GENERATORS
 from infra.engine.graph import Graph, Secret
 from infra.engine.manifest import manifests
 from infra.engine.plan import is_outside
-from infra.engine.record import record
 from infra.engine.render import missing, write_chart, write_tree
 from infra.errors import PlatformError
 from infra.settings import Settings, parse
+from tests.evaluated import evaluated
 from tests.infra.aws.server import Server
 from tests.infra.variants import without
 
@@ -71,14 +71,14 @@ def hidden(value: object) -> Iterator[object]:
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Graph:
     """A stack that makes its secrets itself: all of them are canaries."""
     folder = without(tmp_path_factory.mktemp("stack"), request.param, "external_secrets")
-    planned = record(request.param, project=folder)
+    planned = evaluated(request.param, project=folder)
     canaries = {
         item.urn: dict.fromkeys(OUTPUTS, f"{MARK}{item.name}")
         for item in planned.resources
         if item.type in GENERATORS
     }
     assert canaries
-    return record(request.param, project=folder, dry_run=False, generated=canaries)
+    return evaluated(request.param, project=folder, dry_run=False, generated=canaries)
 
 
 def test_what_is_made_is_in_the_graph_only_where_it_is_marked_secret(made: Graph) -> None:
@@ -121,7 +121,7 @@ def giving(graph: Graph) -> Callable[[str], Graph]:
 
 @pytest.fixture(scope="module")
 def recorded() -> Graph:
-    return record("prod")
+    return evaluated("prod")
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 
 from infra.engine.check import check
 from infra.engine.graph import Graph
-from infra.engine.record import record
 from infra.errors import PlatformError
+from tests.evaluated import evaluated
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DIGEST = "@sha256:" + "0" * 64
@@ -61,7 +61,7 @@ def evaluate(folder: Path, **groups: Any) -> Graph:
     values = {f"mcp-platform:{key}": value for key, value in {**SMALLEST, **groups}.items()}
     (folder / "Pulumi.yaml").write_text(f"name: mcp-platform\nruntime: python\nmain: {REPOSITORY}/infra/\n")
     (folder / "Pulumi.dev.yaml").write_text(json.dumps({"config": values}))
-    return record("dev", project=folder)
+    return evaluated("dev", project=folder)
 
 
 def names(graph: Graph, kind: str) -> set[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from infra.engine.graph import Graph
-from infra.engine.record import record
+from tests.evaluated import evaluated
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PREFIX = "mcp-platform:"
@@ -21,14 +21,14 @@ def evaluate_prod(folder: Path, **groups: Mapping[str, Any]) -> Graph:
     for group, values in groups.items():
         config[f"{PREFIX}{group}"] = {**config.get(f"{PREFIX}{group}", {}), **values}
     _write(folder, "prod", config)
-    return record("prod", project=folder)
+    return evaluated("prod", project=folder)
 
 
 def evaluate_prod_with(folder: Path, **groups: Mapping[str, Any]) -> Graph:
     """The graph of prod with some groups replaced as a whole."""
     config = yaml.safe_load((REPOSITORY / "Pulumi.prod.yaml").read_text())["config"]
     _write(folder, "prod", config | {f"{PREFIX}{group}": values for group, values in groups.items()})
-    return record("prod", project=folder)
+    return evaluated("prod", project=folder)
 
 
 def without(folder: Path, stack: str, group: str) -> Path:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from infra.engine.manifest import manifests
-from infra.engine.record import record
 from infra.engine.render import write_tree
+from tests.evaluated import evaluated
 from tests.linters.allowed import ALLOWED, Allowed
 from tests.linters.running import Finding, ask_checkov, ask_kube_score
 
@@ -36,7 +36,7 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Finding
     found: dict[str, list[Finding]] = {}
     for stack in STACKS:
         folder = tmp_path_factory.mktemp("rendered") / stack
-        write_tree(manifests(record(stack)), folder)
+        write_tree(manifests(evaluated(stack)), folder)
         found[stack] = [finding for ask in ASK.values() for finding in ask(folder)]
     return found
 

@@ -10,8 +10,8 @@ from infra.comparison.cost import BY_NODES, BY_TIME, estimate
 from infra.comparison.cost_aws import BY_USE
 from infra.comparison.cost_pods import Amount
 from infra.engine.graph import UNKNOWN, Resource, Secret
-from infra.engine.record import record
 from infra.errors import PlatformError
+from tests.evaluated import evaluated
 from tests.preview.graphs import graph, kubernetes, resource
 
 SIMPLE = """
@@ -227,6 +227,6 @@ def test_ones_own_prices_add_to_ours(tmp_path: Path) -> None:
 
 
 def test_every_resource_of_prod_is_priced_free_or_charged_by_use() -> None:
-    found = estimate(record("prod"), prices.load())
+    found = estimate(evaluated("prod"), prices.load())
     assert {item.why for item in found.unpriced} <= {BY_USE, BY_TIME, BY_NODES}
     assert found.total.high > found.total.low > 0

@@ -8,8 +8,8 @@ from typing import Any
 
 from infra.engine.graph import Graph
 from infra.engine.manifest import manifests
-from infra.engine.record import record
 from infra.naming import namespace
+from tests.evaluated import evaluated
 from tests.infra.test_variants import SERVERS, evaluate
 from tests.infra.variants import evaluate_prod
 
@@ -19,7 +19,7 @@ NAMES = ("prod", "prod with sidecars", "dev", "dev with sidecars")
 def evaluate_in_mesh(folder: Path, name: str) -> Graph:
     match name:
         case "prod":
-            return record("prod")
+            return evaluated("prod")
         case "prod with sidecars":
             return evaluate_prod(folder, mesh={"mode": "sidecar", "waypoint": {}})
         case "dev":

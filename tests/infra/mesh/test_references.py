@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from infra.engine.graph import Graph
-from infra.engine.record import record
+from tests.evaluated import evaluated
 from tests.infra.mesh.references import Objects, dangling
 from tests.infra.mesh.stacks import bodies, evaluate_in_mesh
 
@@ -29,7 +29,7 @@ def test_every_reference_of_the_repositorys_stacks_resolves(graph: Graph) -> Non
 
 @pytest.fixture(scope="module")
 def ambient() -> list[Any]:
-    return bodies(record("prod"))
+    return bodies(evaluated("prod"))
 
 
 @pytest.fixture(scope="module")

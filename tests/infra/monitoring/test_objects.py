@@ -10,9 +10,9 @@ from infra.custom_resources import to_data
 from infra.engine.check import check
 from infra.engine.graph import Graph
 from infra.engine.manifest import manifests
-from infra.engine.record import record
 from infra.monitoring.resources import Rule, RuleGroup
 from services.kit.conventions import METRICS_PATH, OPS_PORT, OPS_PORT_NAME
+from tests.evaluated import evaluated
 from tests.infra.monitoring.example import RUNBOOKS
 from tests.infra.test_variants import EXTERNAL, REPOSITORY, SERVERS, evaluate
 
@@ -32,7 +32,7 @@ def has(labels: Object, wanted: Object) -> bool:
 
 
 def test_every_service_is_scraped_once_at_the_port_that_its_pods_have() -> None:
-    graph = record("prod")
+    graph = evaluated("prod")
     monitors, services = bodies(graph, "ServiceMonitor"), bodies(graph, "Service")
     workloads = bodies(graph, "Deployment", "StatefulSet", "DaemonSet")
     assert monitors.keys() == workloads.keys()
@@ -58,7 +58,7 @@ def test_every_service_is_scraped_once_at_the_port_that_its_pods_have() -> None:
 
 
 def test_the_instances_of_postgres_are_scraped_where_their_operator_has_their_metrics() -> None:
-    graph = record("prod")
+    graph = evaluated("prod")
     (monitor,) = bodies(graph, "PodMonitor").values()
     (cluster,) = bodies(graph, "Cluster")
     assert monitor["spec"]["selector"]["matchLabels"] == {"cnpg.io/cluster": cluster}
@@ -70,7 +70,7 @@ def test_the_instances_of_postgres_are_scraped_where_their_operator_has_their_me
 
 
 def test_the_operator_finds_monitors_and_rules_by_the_labels_of_the_settings() -> None:
-    for item in bodies(record("prod"), *KINDS).values():
+    for item in bodies(evaluated("prod"), *KINDS).values():
         assert item["apiVersion"] == "monitoring.coreos.com/v1"
         assert item["metadata"]["labels"]["release"] == "kube-prometheus-stack"
 
@@ -124,7 +124,7 @@ def test_dashboards_are_files_that_grafanas_sidecar_finds(tmp_path: Path) -> Non
 
 
 def test_objectives_are_the_settings() -> None:
-    graph = record("prod")
+    graph = evaluated("prod")
     exprs = [
         rule["expr"]
         for group in bodies(graph, "PrometheusRule")["objectives"]["spec"]["groups"]

@@ -15,6 +15,7 @@ from infra.engine.manifest import manifests
 from infra.engine.record import record
 from infra.settings.telemetry import Collector
 from infra.telemetry import traces
+from tests.evaluated import evaluated
 from tests.infra.telemetry import certificates
 from tests.infra.telemetry.example import STACK, backend
 from tests.infra.test_variants import DIGEST, REPOSITORY, SERVERS, evaluate
@@ -165,7 +166,8 @@ def test_a_configuration_is_the_same_every_time_and_changes_roll_the_pods(tmp_pa
     def daemon_set(**settings: Any) -> Object:
         return bodies(evaluate(tmp_path, **logging(**settings)), "DaemonSet")[f"{LOGS}/log-collector"]
 
-    assert daemon_set() == daemon_set()
+    first = daemon_set()
+    assert bodies(record("dev", project=tmp_path), "DaemonSet")[f"{LOGS}/log-collector"] == first
     hashes = {
         json.dumps(it["spec"]["template"]["metadata"]["annotations"])
         for it in (daemon_set(), daemon_set(export={"endpoint": "http://other:4318"}))
@@ -182,7 +184,7 @@ def test_the_collectors_go_is_the_clusters() -> None:
 
 
 def test_prod_has_both() -> None:
-    graph = record("prod")
+    graph = evaluated("prod")
     assert "mcp-prod/otel-collector" in bodies(graph, "Deployment")
     assert "logs-mcp-prod/log-collector" in bodies(graph, "DaemonSet")
     assert "otelcol" in graph.by_type("aws:ecr/repository:Repository")
