@@ -11,9 +11,9 @@ import structlog
 
 from services.kit.logs import configure_logging
 from tests.fuzz.inprocess import InProcess
-from tests.services.gateway.conftest import Tokens, launcher, odd, shared, tokens
+from tests.services.gateway.conftest import Tokens, lasting, launcher, odd, shared, tokens
 
-__all__ = ["launcher", "odd", "shared", "tokens"]
+__all__ = ["lasting", "launcher", "odd", "shared", "tokens"]
 
 
 @pytest.fixture(scope="module")

@@ -290,31 +290,39 @@ def launcher(tmp_path: Path) -> Iterator[Launcher]:
     found.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
-    found = Launcher(tmp_path_factory.mktemp("gateway"))
+    """For what the tests of one file share: nothing of it goes on beside the next file's tests."""
+    found = Launcher(tmp_path_factory.mktemp("shared"))
     yield found
     found.stop()
 
 
 @pytest.fixture(scope="session")
-def alpha(shared: Launcher) -> str:
-    return f"http://127.0.0.1:{shared.program('mcp_server', 'alpha')}/mcp"
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
+    found = Launcher(tmp_path_factory.mktemp("lasting"))
+    yield found
+    found.stop()
 
 
 @pytest.fixture(scope="session")
-def beta(shared: Launcher) -> list[str]:
-    ports = [shared.program("mcp_server", "beta", "stream"), shared.program("mcp_server", "beta", "stream")]
+def alpha(lasting: Launcher) -> str:
+    return f"http://127.0.0.1:{lasting.program('mcp_server', 'alpha')}/mcp"
+
+
+@pytest.fixture(scope="session")
+def beta(lasting: Launcher) -> list[str]:
+    ports = [lasting.program("mcp_server", "beta", "stream"), lasting.program("mcp_server", "beta", "stream")]
     return [f"http://127.0.0.1:{port}/mcp" for port in ports]
 
 
 @pytest.fixture(scope="session")
-def odd(shared: Launcher) -> str:
-    return f"http://127.0.0.1:{shared.program('odd_server')}/mcp"
+def odd(lasting: Launcher) -> str:
+    return f"http://127.0.0.1:{lasting.program('odd_server')}/mcp"
 
 
 @pytest.fixture(scope="session")
-def gateway(shared: Launcher, alpha: str, beta: list[str], odd: str) -> Gateway:
+def gateway(lasting: Launcher, alpha: str, beta: list[str], odd: str) -> Gateway:
     """Open on loopback, in front of three servers."""
     servers = [
         {"name": "alpha", "urls": [alpha]},
@@ -323,7 +331,7 @@ def gateway(shared: Launcher, alpha: str, beta: list[str], odd: str) -> Gateway:
     ]
     # Deadlines that no busy machine misses; tests of deadlines have a gateway of their own.
     upstream = {"timeout_seconds": 20, "list_seconds": 20, "max_response_bytes": 1_000_000}
-    return shared.gateway({"auth": "none", "servers": servers, "upstream": upstream})
+    return lasting.gateway({"auth": "none", "servers": servers, "upstream": upstream})
 
 
 class Tokens:
@@ -354,10 +362,10 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> Tokens:
 
 
 @pytest.fixture(scope="session")
-def guarded(shared: Launcher, alpha: str, odd: str, tokens: Tokens) -> Gateway:
+def guarded(lasting: Launcher, alpha: str, odd: str, tokens: Tokens) -> Gateway:
     """Lets in who has a token."""
     servers = [{"name": "alpha", "urls": [alpha]}, {"name": "odd", "urls": [odd]}]
-    return shared.gateway({"auth": tokens.auth, "servers": servers, "upstream": {"list_seconds": 20}})
+    return lasting.gateway({"auth": tokens.auth, "servers": servers, "upstream": {"list_seconds": 20}})
 
 
 @pytest.fixture

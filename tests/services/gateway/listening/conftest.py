@@ -164,19 +164,19 @@ def changing(launcher: Launcher) -> Callable[..., ChangingServer]:
 
 
 @pytest.fixture(scope="session")
-def alpha(shared: Launcher) -> ChangingServer:
-    return ChangingServer(shared, "alpha")
+def alpha(lasting: Launcher) -> ChangingServer:
+    return ChangingServer(lasting, "alpha")
 
 
 @pytest.fixture(scope="session")
-def alpha_too(shared: Launcher) -> ChangingServer:
+def alpha_too(lasting: Launcher) -> ChangingServer:
     """Another endpoint of the same server, which shares nothing with the first."""
-    return ChangingServer(shared, "alpha")
+    return ChangingServer(lasting, "alpha")
 
 
 @pytest.fixture(scope="session")
-def beta(shared: Launcher) -> ChangingServer:
-    return ChangingServer(shared, "beta")
+def beta(lasting: Launcher) -> ChangingServer:
+    return ChangingServer(lasting, "beta")
 
 
 @pytest.fixture
@@ -187,8 +187,8 @@ def before(launcher: Launcher) -> Callable[..., Gateway]:
 
 
 @pytest.fixture(scope="session")
-def gateway(shared: Launcher, alpha: ChangingServer, beta: ChangingServer) -> Gateway:
-    return start(shared, alpha, beta, subscriptions={"keep_alive_seconds": 1})
+def gateway(lasting: Launcher, alpha: ChangingServer, beta: ChangingServer) -> Gateway:
+    return start(lasting, alpha, beta, subscriptions={"keep_alive_seconds": 1})
 
 
 def start(launcher: Launcher, *servers: ChangingServer, **config: Any) -> Gateway:
