@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,3 +77,14 @@ def test_the_map_names_every_package() -> None:
     names = {str(it.relative_to(ROOT)) for it in folders if it.is_dir() and it.name != "__pycache__"}
     names |= {"cli", "policies", "access", "bench", "tests"}
     assert not {name for name in names if f"`{name}`" not in map_}
+
+
+def test_what_takes_the_whole_machine_is_where_make_test_looks_for_it() -> None:
+    (folders,) = re.findall(r"^ALONE +:= (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    marked = [
+        str(module.relative_to(ROOT))
+        for module in (ROOT / "tests").rglob("test_*.py")
+        if re.search(r"pytest\.mark\.(cluster|images)\b", module.read_text())
+    ]
+    assert marked
+    assert not [module for module in marked if not module.startswith(tuple(folders.split()))]

@@ -58,6 +58,7 @@ def test_where_secrets_come_from_a_store_nothing_is_left_to_provide(tmp_path: Pa
     assert "aws:s3/bucket:Bucket backups" in said
 
 
+@pytest.mark.cluster
 def test_a_rendered_chart_is_a_chart(tmp_path: Path, helm: Path) -> None:
     done = mcpctl("render", "--helm", "--output", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr

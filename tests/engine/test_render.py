@@ -147,6 +147,7 @@ def test_texts_stay_texts(text: str) -> None:
     assert text == "a: b\nc" or "'" in written
 
 
+@pytest.mark.cluster
 def test_a_chart_keeps_volumes_and_literal_braces(tmp_path: Path, helm: Path) -> None:
     objects = [
         item for item in manifests(record("test", project=SMALL, generated=GENERATED)) if not item.is_secret
