@@ -16,6 +16,9 @@ _SERVER_FIELDS: Final = frozenset(
     {"managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"}
 )
 
+_IN_ORDER: Final = "initContainers"
+"""Named items of which each runs after the one before."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -86,6 +89,9 @@ def _compare_lists(old: list[Any], new: list[Any], path: str) -> Iterator[Change
     named_old, named_new = _by_name(old), _by_name(new)
     if named_old is not None and named_new is not None:
         yield from _compare_keys(named_old, named_new, path, "{}[{}]")
+        before, after = list(named_old), list(named_new)
+        if path.endswith(_IN_ORDER) and before != after and set(before) == set(after):
+            yield Change(path, before, after)
     elif len(old) == len(new):
         for index, (before, after) in enumerate(zip(old, new, strict=True)):
             yield from _compare(before, after, f"{path}[{index}]")

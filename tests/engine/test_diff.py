@@ -29,6 +29,15 @@ def test_list_items_with_names_are_compared_by_name() -> None:
     assert (added.path, added.old) == ("spec.env[A]", ABSENT)
 
 
+def test_what_runs_one_after_the_other_is_compared_in_order() -> None:
+    first, second = {"name": "a", "image": "1"}, {"name": "b", "image": "1"}
+    old, new = ({"initContainers": items} for items in ([first, second], [second, first]))
+    assert words(body(old), body(new)) == ['spec.initContainers: ["a", "b"] → ["b", "a"]']
+    assert words(body(old), body({"initContainers": [first]})) == [
+        'spec.initContainers[b]: {"image": "1", "name": "b"} → (none)'
+    ]
+
+
 def test_other_lists_are_compared_by_place_or_whole() -> None:
     assert words(body({"args": ["a", "b"]}), body({"args": ["a", "c"]})) == ["spec.args[1]: b → c"]
     assert words(body({"args": ["a"]}), body({"args": []})) == ['spec.args: ["a"] → []']
