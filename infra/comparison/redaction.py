@@ -28,8 +28,8 @@ _SECRET_TEXT: Final = re.compile(
 )
 """What is a secret wherever it is: keys in PEM, JWTs, tokens that begin with a service's own letters."""
 _ASSIGNED: Final = re.compile(
-    rf"""(?<!:)((?:{_WORDS})["']?[ \t]*[:=][ \t]*|(?<![\w-])--?[\w-]*(?:{_WORDS})[ \t]+)"""
-    r"""("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\n]+)""",
+    rf"""(?<!:)((?:{_WORDS})(?:\\*["'])?[ \t]*[:=][ \t]*|(?<![\w-])--?[\w-]*(?:{_WORDS})[ \t]+)"""
+    r"""([|>][-+0-9]*[ \t]*\n(?:[ \t]+[^\n]*(?:\n|\Z))+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\n]+)""",
     re.IGNORECASE,
 )
 """`password: …` in a text of several settings, `--password=…`, `--password …`; not an ARN's `:secret:…`."""

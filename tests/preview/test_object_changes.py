@@ -286,6 +286,8 @@ def test_secrets_are_compared_and_never_in_a_change() -> None:
         "Authorization: Bearer canary",
         "tool --db-password canary --host h",
         "redis://user:part@canary@host/0",
+        "password: |-\n  line\n  canary\nuser: x",
+        r'{"inner": "{\"password\": \"canary\"}"}',
         '{"signing_key": "canary"}',
         f"ghp_{'x' * 36}canary",
         "github_pat_xxxxxxxxxxxxxxxxxxxxxxcanary",
