@@ -22,6 +22,8 @@ _KUBERNETES: Final = frozenset(
 )
 _OTHERS: Final = frozenset(
     {
+        "aws:backup/vault:Vault",
+        "aws:cloudwatch/logGroup:LogGroup",
         "aws:dynamodb/table:Table",
         "aws:ebs/volume:Volume",
         "aws:ecr/repository:Repository",
@@ -35,6 +37,7 @@ _OTHERS: Final = frozenset(
         "aws:rds/instance:Instance",
         "aws:s3/bucket:Bucket",
         "aws:s3/bucketV2:BucketV2",
+        "aws:secretsmanager/secret:Secret",
         "docker:index/volume:Volume",
     }
 )

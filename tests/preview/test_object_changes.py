@@ -236,6 +236,8 @@ def test_the_providers_namespace_is_the_objects() -> None:
         resource("aws:kms/key:Key", "x", {}),
         resource("aws:rds/instance:Instance", "x", {}),
         resource("aws:s3/bucket:Bucket", "x", {}),
+        resource("aws:secretsmanager/secret:Secret", "x", {}),
+        resource("docker:index/volume:Volume", "x", {}),
     ],
     ids=lambda item: item.type,
 )
