@@ -12,7 +12,7 @@ _TICKS: Final = re.compile(r"`+")
 
 
 def code(text: str) -> str:
-    """A text as a code span that also holds in a cell of a table."""
+    """A text as a code span."""
     shown = visible(text)
     if not shown.strip():
         return f"`{shown}`" if shown else ""
@@ -20,12 +20,13 @@ def code(text: str) -> str:
     fence = "`" * next(length for length in range(1, len(shown) + 2) if length not in runs)
     # A space on both sides is taken away again, and keeps a tick at an end apart from the fence.
     edge = " " if shown[0] in "` " or shown[-1] in "` " else ""
-    return f"{fence}{edge}{shown}{edge}{fence}".replace("|", "\\|")
+    return f"{fence}{edge}{shown}{edge}{fence}"
 
 
 def row(cells: Sequence[str]) -> str:
-    """A line of a table; the cells are Markdown already."""
-    return f"| {' | '.join(cells)} |\n"
+    """A line of a table; the cells are Markdown already. A bar would end one, in code, too."""
+    escaped = [cell.replace("|", "\\|") for cell in cells]
+    return f"| {' | '.join(escaped)} |\n"
 
 
 def table_head(names: Sequence[str]) -> str:

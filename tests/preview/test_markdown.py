@@ -60,6 +60,13 @@ def test_any_text_in_a_cell_is_that_text_as_code(text: str) -> None:
     assert html.count("<code>") == (1 if expected.strip() else html.count("<code>"))
 
 
+@given(some.text(min_size=1) | some.sampled_from(HOSTILE) | some.text("`|\\ <", min_size=1))
+def test_any_text_in_a_line_is_that_text_as_code(text: str) -> None:
+    shown = re.fullmatch(r"<p>a (.*) b</p>\n", rendered(f"a {code(text)} b\n"), re.DOTALL)
+    assert shown
+    assert unescape(shown[1].removeprefix("<code>").removesuffix("</code>")).strip() == visible(text).strip()
+
+
 def test_control_characters_are_written_out() -> None:
     assert visible("a\x1b[31m\u202eb\nc\td") == "a\\u{1b}[31m\\u{202e}b⏎c d"
 
