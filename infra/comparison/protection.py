@@ -42,6 +42,9 @@ _OTHERS: Final = frozenset(
     }
 )
 
+_FILLED: Final = "mcp:docker:FileVolumes::"
+"""The parent of volumes that the program fills anew each time, with nothing but what it declares."""
+
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
@@ -77,7 +80,7 @@ def is_protected(resource: Resource, name: ObjectName) -> bool:
         return True
     if resource.type.startswith("kubernetes:"):
         return (name.group, name.kind) in _KUBERNETES
-    return resource.type in _OTHERS
+    return resource.type in _OTHERS and _FILLED not in resource.parent
 
 
 def references(resource: Resource, name: ObjectName) -> tuple[str, str]:

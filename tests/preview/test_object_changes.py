@@ -246,6 +246,13 @@ def test_deleting_what_is_protected_must_be_acknowledged(item: Any) -> None:
     assert (found.operation, found.guarded) == (Operation.DELETE, True)
 
 
+def test_a_volume_that_the_program_fills_itself_is_not_protected() -> None:
+    files = resource("mcp:docker:FileVolumes", "gateway", {}, custom=False)
+    volume = resource("docker:index/volume:Volume", "gateway-etc", {}, parent=files.urn)
+    (found,) = changes(graph(files, volume), graph(files)).values()
+    assert (found.operation, found.guarded) == (Operation.DELETE, False)
+
+
 def test_a_cluster_of_another_operator_is_not_protected() -> None:
     (found,) = changes(graph(kubernetes("example.com/v1:Cluster", "x")), graph()).values()
     assert not found.guarded

@@ -105,7 +105,8 @@ def test_the_workflow_previews_comments_and_updates_its_comment(runner: Runner, 
     gone = json.loads((found / f"{GONE}.json").read_text())
     assert not gone["new"]["has_stack"]
     assert gone["summary"]["deleted"] == len(gone["objects"]) > 0
-    assert "Volume/postgres-data" in gone["loss"]["pending"]
+    data = [f"Volume/{service}-data" for service in ("filesystem", "postgres", "redis")]
+    assert sorted(gone["loss"]["pending"]) == data
     logs = {stack: json.loads((found / f"{stack}.sarif").read_text()) for stack in (*STACKS, GONE)}
     for log in logs.values():
         sarif_schema.check(log)
