@@ -43,12 +43,13 @@ class Deployed:
         embedded = Cluster.named(cluster.embedded) if cluster.embedded else None
         given = Path(cluster.kubeconfig).expanduser() if cluster.kubeconfig else None
         kubeconfig = embedded.kubeconfig if embedded else given
-        target = Target(stack, naming.namespace(stack), cluster.context_name, kubeconfig, embedded)
+        others = (naming.logging_namespace(stack),) if settings.logging else ()
+        target = Target(stack, naming.namespace(stack), cluster.context_name, kubeconfig, embedded, others)
         return cls(stack, settings, target)
 
     @property
     def namespace(self) -> str:
-        """The one namespace of the stack's objects."""
+        """The namespace of the stack's objects, but for those that collect logs."""
         return self.target.namespace
 
     @property
@@ -62,7 +63,7 @@ class Deployed:
 
     def checks(self) -> Iterator[Check]:
         """What `verify` asks the cluster."""
-        return checks(self.kubectl, self.namespace)
+        return checks(self.kubectl, self.target.namespaces)
 
     def issuer(self) -> dict[str, str]:
         """What the stack keeps of its development issuer: private.pem, issuer, audience.

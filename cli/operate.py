@@ -34,12 +34,12 @@ def logs(
         docker.logs(service, follow=follow, tail=tail, previous=previous)
         return
     deployed = Deployed.of(stack)
-    _require_pods(deployed, service)
-    arguments = ["logs", "--selector", f"{NAME_LABEL}={service}", "--prefix"]
+    namespace = _namespace_of(deployed, service)
+    arguments = ["logs", "--namespace", namespace, "--selector", f"{NAME_LABEL}={service}", "--prefix"]
     arguments += ["--all-containers", f"--tail={tail}", f"--max-log-requests={REQUESTS_AT_ONCE}"]
     arguments += ["--follow"] * follow + ["--previous"] * previous
     # Straight to the terminal: following has no end, and nothing is to be read from it.
-    code = subprocess.run(deployed.command(*arguments), check=False).returncode
+    code = subprocess.run([*deployed.kubectl.command, *arguments], check=False).returncode
     if code:
         raise PlatformError(f"kubectl logs ended with {code}; its message is above")
 
@@ -71,12 +71,15 @@ def scale(
     )
 
 
-def _require_pods(deployed: Deployed, service: str) -> None:
-    """Refuse a name that no pod has, for which kubectl would print nothing at all."""
-    pods = deployed.kubectl.list("pods", deployed.namespace)
-    names = sorted({pod["metadata"].get("labels", {}).get(NAME_LABEL, "") for pod in pods} - {""})
-    if service not in names:
+def _namespace_of(deployed: Deployed, service: str) -> str:
+    """Where the service's pods are. A name that no pod has is refused: kubectl would print nothing at all."""
+    found: dict[str, str] = {}
+    for namespace in reversed(deployed.target.namespaces):
+        for pod in deployed.kubectl.list("pods", namespace):
+            found[pod["metadata"].get("labels", {}).get(NAME_LABEL, "")] = namespace
+    if service not in found:
         raise PlatformError(
             f"stack {deployed.stack} has no pods of a service {service!r}",
-            hint=f"it has: {', '.join(names) or 'none'}",
+            hint=f"it has: {', '.join(sorted(found.keys() - {''})) or 'none'}",
         )
+    return found[service]

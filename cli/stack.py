@@ -128,7 +128,7 @@ def down(
     allow_data_loss: DataLoss = False,
     yes: Yes = False,
 ) -> None:
-    """Remove what `up` released; volumes, secrets and the namespace only with --allow-data-loss."""
+    """Remove what `up` released; volumes, databases, secrets and namespaces only with --allow-data-loss."""
     _confirm_loss(stack, allow_data_loss, yes)
     if uses_pulumi(engine):
         if not allow_data_loss:

@@ -126,14 +126,7 @@ class Stack:
         Raises:
             PlatformError: The stack's name is too long for it.
         """
-        name = _LOGS_PREFIX + self.namespace
-        if len(name) > _LABEL_LENGTH:
-            longest = _LABEL_LENGTH - len(_LOGS_PREFIX + _NAMESPACE_PREFIX)
-            raise PlatformError(
-                f"stack {self.name}: the name must have at most {longest} characters where logging is set",
-                hint=f"The namespace of its log collectors is {_LOGS_PREFIX}{_NAMESPACE_PREFIX}<stack>.",
-            )
-        return name
+        return logging_namespace(self.name)
 
 
 def namespace(stack: str) -> str:
@@ -150,6 +143,22 @@ def namespace(stack: str) -> str:
             hint="The namespace of a stack is mcp-<stack>. Choose another stack name.",
         )
     return _NAMESPACE_PREFIX + stack
+
+
+def logging_namespace(stack: str) -> str:
+    """Namespace of what collects a stack's logs.
+
+    Raises:
+        PlatformError: The stack's name is too long for it.
+    """
+    name = _LOGS_PREFIX + namespace(stack)
+    if len(name) > _LABEL_LENGTH:
+        longest = _LABEL_LENGTH - len(_LOGS_PREFIX + _NAMESPACE_PREFIX)
+        raise PlatformError(
+            f"stack {stack}: the name must have at most {longest} characters where logging is set",
+            hint=f"The namespace of its log collectors is {_LOGS_PREFIX}{_NAMESPACE_PREFIX}<stack>.",
+        )
+    return name
 
 
 def embedded_context(cluster: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from infra.engine.kubectl import Kubectl
@@ -26,16 +26,16 @@ class NotReadyError(PlatformError):
         self.details = details
 
 
-def not_ready(kubectl: Kubectl, namespace: str, stack: str) -> NotReadyError | None:
-    """The error that describes what is not ready in a namespace, or None if everything is."""
-    late = [item for item in workloads(kubectl, namespace) if not item.ready]
-    sick = [item for item in pods(kubectl, namespace) if not item.ready and not item.leaving]
+def not_ready(kubectl: Kubectl, namespaces: Sequence[str], stack: str) -> NotReadyError | None:
+    """The error that describes what is not ready in some namespaces, or None if everything is."""
+    late = [item for item in workloads(kubectl, namespaces) if not item.ready]
+    sick = [item for item in pods(kubectl, namespaces) if not item.ready and not item.leaving]
     if not late and not sick:
         return None
-    events = _events(kubectl, namespace)
+    events = [event for namespace in namespaces for event in _events(kubectl, namespace)]
     details: list[str] = []
     for item in sick:
-        details += _about_pod(kubectl, namespace, item, events)
+        details += _about_pod(kubectl, item, events)
     for item in late:
         if not any(pod.workload == item.name for pod in sick):
             details += _about_workload(item, events)
@@ -47,12 +47,12 @@ def not_ready(kubectl: Kubectl, namespace: str, stack: str) -> NotReadyError | N
     )
 
 
-def _about_pod(kubectl: Kubectl, namespace: str, item: Pod, events: list[Mapping[str, Any]]) -> list[str]:
+def _about_pod(kubectl: Kubectl, item: Pod, events: list[Mapping[str, Any]]) -> list[str]:
     where = f" in container {item.container}" if item.container else ""
     lines = [f"pod {item.name}: {item.reason}{where}" + (f": {item.message}" if item.message else "")]
     lines += [f"  event: {_event(event)}" for event in _of(events, {item.name})]
     if item.container:
-        lines += [f"  log: {line}" for line in _log(kubectl, namespace, item)]
+        lines += [f"  log: {line}" for line in _log(kubectl, item)]
     return lines
 
 
@@ -84,11 +84,11 @@ def _event(event: Mapping[str, Any]) -> str:
     return f"{event.get('reason')}: {' '.join(str(event.get('message', '')).split())}"
 
 
-def _log(kubectl: Kubectl, namespace: str, item: Pod) -> list[str]:
+def _log(kubectl: Kubectl, item: Pod) -> list[str]:
     """The end of a container's log; of its previous run if this one has said nothing yet."""
     for run in ((), ("--previous",)):
         result = kubectl.run(
-            "logs", item.name, "--namespace", namespace, "--container", item.container,
+            "logs", item.name, "--namespace", item.namespace, "--container", item.container,
             f"--tail={LOG_LINES}", *run,
         )  # fmt: skip
         if result.code == 0 and result.out.strip():

@@ -135,7 +135,7 @@ def up(options: Options, step: Step) -> Plan:
             if complete != (values or {}):
                 report("evaluating the program with the generated values")
                 objects = manifests(record(options.stack, project=options.project, generated=complete))
-            release = Release(target.helm(report), kubectl, options.stack, report)
+            release = Release(target.helm(report), kubectl, options.stack, report, target.others)
             done = _release(release, objects, options, report)
     if target.cluster and not done.clean:
         with step("remove images that nothing runs") as report:
@@ -191,7 +191,7 @@ def _release(release: Release, objects: Sequence[Manifest], options: Options, re
     gone = {
         (step.kind, step.namespace, step.name)
         for step in todo.steps
-        if step.action is Action.DELETE or (step.is_left_secret and options.allow_data_loss)
+        if step.action is Action.DELETE or (step.needs_permission and options.allow_data_loss)
     }
     release.prune((body for body in released if plan.identity(body) in gone), timeout=options.timeout)
     return todo
@@ -214,7 +214,7 @@ def preview(options: Options, step: Step) -> tuple[Plan, list[Violation]]:
 
 def open_release(target: Target, report: Report) -> Release:
     """The release of a stack whose cluster runs."""
-    return Release(target.helm(report), target.kubectl(report), target.stack, report)
+    return Release(target.helm(report), target.kubectl(report), target.stack, report, target.others)
 
 
 def rollback(options: Options, step: Step, revision: int | None) -> int:
@@ -247,7 +247,7 @@ def rollback(options: Options, step: Step, revision: int | None) -> int:
 
 
 def down(options: Options, step: Step) -> None:
-    """Remove the release; volumes, secrets and the namespace too if data may be lost.
+    """Remove the release; volumes, databases, secrets and the namespaces too if data may be lost.
 
     Nothing is to be done where the embedded cluster is down, unless it is to lose its data.
     """
@@ -259,13 +259,14 @@ def down(options: Options, step: Step) -> None:
         release = open_release(target, report)
         if release.kubectl.get("namespace", "", target.namespace) is None:
             report("there is nothing")
-            return
-        with held(release.kubectl, target.namespace):
-            release.remove(timeout=options.timeout)
+        else:
+            with held(release.kubectl, target.namespace):
+                release.remove(timeout=options.timeout)
     if options.allow_data_loss:
-        with step("delete the namespace with all data"):
+        with step("delete the namespaces with all data"):
+            names = {target.namespace, *(body["metadata"]["name"] for body in release.made_namespaces())}
             release.kubectl.must(
-                "delete", "namespace", target.namespace, "--ignore-not-found", timeout=options.timeout
+                "delete", "namespace", *sorted(names), "--ignore-not-found", timeout=options.timeout
             )
 
 

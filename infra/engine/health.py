@@ -76,26 +76,25 @@ class Health:
 
 def health(release: Release) -> Health:
     """Ask the cluster."""
-    namespace = release.helm.namespace
-    present = pods(release.kubectl, namespace)
-    services = [_service(item, present) for item in workloads(release.kubectl, namespace)]
+    present = pods(release.kubectl, release.namespaces)
+    services = [_service(item, present) for item in workloads(release.kubectl, release.namespaces)]
     history = release.helm.history()
     return Health(services, history[-1] if history else None)
 
 
-def checks(kubectl: Kubectl, namespace: str) -> Iterator[Check]:
+def checks(kubectl: Kubectl, namespaces: Sequence[str]) -> Iterator[Check]:
     """Verify each service, then ask each store something; every result as soon as it is known."""
-    present = pods(kubectl, namespace)
-    found = workloads(kubectl, namespace)
+    present = pods(kubectl, namespaces)
+    found = workloads(kubectl, namespaces)
     if not found:
-        yield Check("services", ok=False, detail=f"nothing runs in namespace {namespace}")
+        yield Check("services", ok=False, detail=f"nothing runs in namespace {namespaces[0]}")
     for item in found:
         service = _service(item, present)
         yield Check(item.name, ok=item.ready, detail=service.trouble or item.progress)
     stores = {item.name for item in found if item.kind == "StatefulSet"}
     for name, command, expected in PROBES:
         if name in stores:
-            yield _ask(kubectl, namespace, name, command, expected)
+            yield _ask(kubectl, namespaces[0], name, command, expected)
 
 
 def _ask(kubectl: Kubectl, namespace: str, name: str, command: str, expected: str) -> Check:
@@ -109,7 +108,7 @@ def _ask(kubectl: Kubectl, namespace: str, name: str, command: str, expected: st
 
 
 def _service(item: Workload, present: Sequence[Pod]) -> Service:
-    own = [pod for pod in present if pod.workload == item.name]
+    own = [pod for pod in present if (pod.namespace, pod.workload) == (item.namespace, item.name)]
     troubles = [f"{pod.name}: {pod.reason}" for pod in own if not pod.ready and not pod.leaving]
     ages = [_age(pod.created) for pod in own]
     return Service(

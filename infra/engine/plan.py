@@ -14,6 +14,9 @@ from infra.engine.kubectl import MANAGER, Key, Kubectl, key_of
 from infra.engine.manifest import KEEP, Manifest, plain
 from infra.engine.render import annotated, labelled
 
+_LEFT: Final = frozenset({"Namespace", "Secret"})
+"""Kinds of objects that stay when they leave the program: others may have put something in there."""
+
 
 class Action(StrEnum):
     """What happens to an object."""
@@ -44,9 +47,9 @@ class Step:
     loses_data: bool = False
 
     @property
-    def is_left_secret(self) -> bool:
-        """Whether it is a Secret that left the program, and is only deleted with permission."""
-        return self.action is Action.KEEP and self.kind == "Secret"
+    def needs_permission(self) -> bool:
+        """Whether it left the program, and is only deleted with permission."""
+        return self.action is Action.KEEP and self.kind in _LEFT
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +196,7 @@ def _gone(objects: Sequence[Manifest], released: Sequence[Mapping[str, Any]]) ->
 
 def _gone_step(body: Mapping[str, Any]) -> Step:
     kind, namespace, name = identity(body)
-    if kind == "Secret":
+    if kind in _LEFT:
         return Step(
             Action.KEEP, kind, namespace, name, note="left the program; `--allow-data-loss` deletes it"
         )
@@ -217,6 +220,10 @@ def holds_volumes(body: Mapping[str, Any]) -> bool:
     return (
         body["kind"] == "PersistentVolumeClaim"
         or bool(body["kind"] == "StatefulSet" and body["spec"].get("volumeClaimTemplates"))
-        # The operator deletes its volumes with it.
-        or (body["kind"] == "Cluster" and body["apiVersion"].startswith("postgresql.cnpg.io/"))
+        or is_database(body)
     )
+
+
+def is_database(body: Mapping[str, Any]) -> bool:
+    """Whether it is CloudNativePG's Cluster: the operator deletes its volumes with it."""
+    return body["kind"] == "Cluster" and body["apiVersion"].startswith("postgresql.cnpg.io/")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ class Pod:
     """One pod.
 
     Attributes:
+        namespace: Its namespace.
         name: Its name.
         ready: Whether it takes traffic, or has done its work.
         reason: Why it is not ready, in Kubernetes' word; "" if it is.
@@ -42,6 +43,7 @@ class Pod:
         leaving: Whether it is being deleted.
     """
 
+    namespace: str
     name: str
     ready: bool
     reason: str
@@ -65,9 +67,10 @@ class Pod:
         return not self.ready and self.reason in _STUCK
 
 
-def pods(kubectl: Kubectl, namespace: str) -> list[Pod]:
-    """The pods of a namespace by name."""
-    return sorted(map(pod, kubectl.list("pods", namespace)), key=lambda item: item.name)
+def pods(kubectl: Kubectl, namespaces: Iterable[str]) -> list[Pod]:
+    """The pods of some namespaces by name."""
+    found = [pod(body) for namespace in namespaces for body in kubectl.list("pods", namespace)]
+    return sorted(found, key=lambda item: item.name)
 
 
 def pod(body: Mapping[str, Any]) -> Pod:
@@ -80,6 +83,7 @@ def pod(body: Mapping[str, Any]) -> Pod:
     reason, message, container = ("", "", "") if ready else _reason(status, statuses, conditions)
     owners = metadata.get("ownerReferences") or [{"kind": "", "name": ""}]
     return Pod(
+        namespace=metadata["namespace"],
         name=metadata["name"],
         ready=ready,
         reason=reason,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from infra.cluster import Report
@@ -20,10 +20,10 @@ class Watch:
     """Looks at the stack each time that it is called; False says that waiting on is useless."""
 
     def __init__(
-        self, kubectl: Kubectl, namespace: str, report: Report, *, patience: float = PATIENCE
+        self, kubectl: Kubectl, namespaces: Sequence[str], report: Report, *, patience: float = PATIENCE
     ) -> None:
         self._kubectl = kubectl
-        self._namespace = namespace
+        self._namespaces = namespaces
         self._report = report
         self._patience = patience
         self._stuck_since: dict[str, float] = {}
@@ -33,8 +33,8 @@ class Watch:
     def __call__(self) -> bool:
         """Look once, and report progress."""
         try:
-            late = [item for item in workloads(self._kubectl, self._namespace) if not item.ready]
-            present = pods(self._kubectl, self._namespace)
+            late = [item for item in workloads(self._kubectl, self._namespaces) if not item.ready]
+            present = pods(self._kubectl, self._namespaces)
         except PlatformError as error:
             self._say(f"the cluster does not answer: {error}")
             return True
@@ -59,7 +59,7 @@ class Watch:
             newest = revisions.get(item.owner, "")
             if item.stuck and not item.leaving and newest and item.revision != newest:
                 self._report(f"replacing {item.name}, which is stuck in an older version")
-                self._kubectl.run("delete", "pod", item.name, "--namespace", self._namespace, "--wait=false")
+                self._kubectl.run("delete", "pod", item.name, "--namespace", item.namespace, "--wait=false")
 
     def _hopeless(self, present: list[Pod]) -> bool:
         now = time.monotonic()

@@ -12,10 +12,12 @@ from infra.cluster import Report
 from infra.engine.diagnosis import not_ready
 from infra.engine.helm import GOOD, PENDING, Helm, Revision
 from infra.engine.kubectl import MANAGER, Kubectl, key_of, last_line
-from infra.engine.plan import MANAGED_BY, holds_volumes
+from infra.engine.plan import MANAGED_BY, holds_volumes, is_database
 from infra.engine.process import Result
 from infra.engine.readiness import Watch, wait
 from infra.errors import PlatformError
+from infra.labels import INSTANCE, PART_OF
+from infra.naming import PROJECT
 
 _WAITED: Final = ("context deadline exceeded", "context canceled", "not ready")
 """What Helm says when it has applied everything, and then waited in vain."""
@@ -23,12 +25,26 @@ _WAITED: Final = ("context deadline exceeded", "context canceled", "not ready")
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The release of one stack in its cluster. Every change to it needs the stack's lease."""
+    """The release of one stack in its cluster. Every change to it needs the stack's lease.
+
+    Attributes:
+        helm: Helm, for the stack's namespace.
+        kubectl: The cluster.
+        stack: The stack's name.
+        report: Takes lines of progress.
+        others: Namespaces beside the stack's, which have workloads of it, too.
+    """
 
     helm: Helm
     kubectl: Kubectl
     stack: str
     report: Report
+    others: tuple[str, ...] = ()
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """All that have workloads of the stack, its own first."""
+        return (self.helm.namespace, *self.others)
 
     def last_good(self) -> Revision | None:
         """The newest revision that was released as a whole."""
@@ -37,17 +53,23 @@ class Release:
     def objects(self) -> list[dict[str, Any]]:
         """What may be there of earlier deployments.
 
-        The objects of the last good revision and of failed later ones, and the Secrets that were applied.
+        The objects of the last good revision and of failed later ones, and the Secrets and namespaces that
+        were applied.
         """
-        ours = f"--selector={MANAGED_BY}={MANAGER}"
-        secrets = self.kubectl.list("secrets", self.helm.namespace, ours)
-        found = {key_of(body): body for body in secrets}
+        secrets = self.kubectl.list("secrets", self.helm.namespace, f"--selector={MANAGED_BY}={MANAGER}")
+        found = {key_of(body): body for body in (*self.made_namespaces(), *secrets)}
         for revision in reversed(self.helm.history()):
             for body in self.helm.objects(revision.number):
                 found.setdefault(key_of(body), body)
             if revision.status in GOOD:
                 break
         return list(found.values())
+
+    def made_namespaces(self) -> list[dict[str, Any]]:
+        """The namespaces that were made for the stack, also those that its program no longer has."""
+        ours = {MANAGED_BY: MANAGER, PART_OF: PROJECT, INSTANCE: self.stack}
+        chosen = ",".join(f"{label}={value}" for label, value in ours.items())
+        return self.kubectl.list("namespaces", self.helm.namespace, f"--selector={chosen}")
 
     def repair(self) -> None:
         """Undo a revision that was cut short, by Helm's own means, so that another can follow.
@@ -75,24 +97,28 @@ class Release:
             PlatformError: The API server refused an object.
         """
         self._judge("upgrade", self.helm.upgrade(chart, timeout=timeout, watch=self._watch()))
+        self.await_ready(timeout=timeout)  # Helm knows nothing of a database's Cluster
 
     def rollback(self, revision: int, *, timeout: float) -> None:
         """Release an earlier revision again and wait until everything is ready; raises as `upgrade`."""
         result = self.helm.rollback(revision, timeout=timeout, watch=self._watch(), wait=True)
         self._judge("rollback", result)
+        self.await_ready(timeout=timeout)
 
     def await_ready(self, *, timeout: float) -> None:
         """Wait until what is released is ready; raises as `upgrade`."""
         if not wait(self._watch(), timeout):
-            raise not_ready(self.kubectl, self.helm.namespace, self.stack) or PlatformError(
+            raise not_ready(self.kubectl, self.namespaces, self.stack) or PlatformError(
                 f"stack {self.stack} was not ready within {timeout:.0f} s, but is now"
             )
 
     def remove(self, *, timeout: float) -> None:
-        """Uninstall the release and stop what Helm keeps; volumes stay, for the next release to adopt."""
-        kept = [body for body in self.objects() if body["kind"] not in {"PersistentVolumeClaim", "Secret"}]
+        """Uninstall the release and stop what Helm keeps; data stay, for the next release to adopt."""
+        found = self.objects()
         self.helm.uninstall(timeout=timeout)
-        self._delete(kept, timeout)
+        self._delete([body for body in found if not _is_data(body)], timeout)
+        for body in filter(is_database, found):
+            self.report(f"{body['metadata']['name']} goes on: its data would end with it")
 
     def prune(self, bodies: Iterable[Mapping[str, Any]], *, timeout: float) -> None:
         """Delete what Helm leaves of objects that are gone: what it keeps, and what failed releases made.
@@ -104,14 +130,14 @@ class Release:
         self._delete([*found, *claims], timeout)
 
     def _watch(self) -> Watch:
-        return Watch(self.kubectl, self.helm.namespace, self.report)
+        return Watch(self.kubectl, self.namespaces, self.report)
 
     def _judge(self, command: str, result: Result) -> None:
         """A failure by its cause: pods that are not ready, or else what Helm says."""
         if result.code == 0:
             return
         waited = any(sign in result.err for sign in _WAITED)
-        sick = not_ready(self.kubectl, self.helm.namespace, self.stack) if waited else None
+        sick = not_ready(self.kubectl, self.namespaces, self.stack) if waited else None
         raise sick or PlatformError(
             f"helm {command}: {_cause(result.err)}",
             hint=f"`mcpctl history --stack {self.stack}` tells what is released",
@@ -151,6 +177,11 @@ class Release:
                 stdin="\n".join(map(json.dumps, stubs)),
                 timeout=timeout + 30,
             )
+
+
+def _is_data(body: Mapping[str, Any]) -> bool:
+    """Whether an object's end is the end of data. Claims outlive a StatefulSet, but no database's Cluster."""
+    return body["kind"] in {"Namespace", "PersistentVolumeClaim", "Secret"} or is_database(body)
 
 
 def _cause(text: str) -> str:

@@ -25,6 +25,7 @@ class Target:
         context: A context of the kubeconfig.
         kubeconfig: The file, or None for the user's own.
         cluster: The embedded cluster, or None where the user brings one.
+        others: Namespaces beside the stack's, which have workloads of it, too.
     """
 
     stack: str
@@ -32,6 +33,12 @@ class Target:
     context: str
     kubeconfig: Path | None
     cluster: Cluster | None
+    others: tuple[str, ...] = ()
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """All that have workloads of the stack, its own first."""
+        return (self.namespace, *self.others)
 
     def kubectl(self, report: Report) -> Kubectl:
         """Kubectl for this cluster; built first where it is missing.

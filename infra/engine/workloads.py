@@ -1,14 +1,17 @@
-"""Deployments, StatefulSets and DaemonSets: whether what was asked for is there."""
+"""Deployments, StatefulSets, DaemonSets and the database's Cluster: whether what was asked for is there."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from infra.engine.kubectl import Kubectl
+from infra.naming import POSTGRES
 
 KINDS: Final = "deployments.apps,statefulsets.apps,daemonsets.apps"
+CLUSTER: Final = {"apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster"}
+"""What CloudNativePG makes a replicated database's pods of; a kind that not every cluster has."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,6 +20,7 @@ class Workload:
 
     Attributes:
         kind: Such as `Deployment`.
+        namespace: Its namespace.
         name: Its name.
         wanted: How many pods it should have.
         current: How many of them are of its newest version and ready.
@@ -25,6 +29,7 @@ class Workload:
     """
 
     kind: str
+    namespace: str
     name: str
     wanted: int
     current: int
@@ -47,9 +52,13 @@ class Workload:
         return f"{self.current} of {self.wanted} ready"
 
 
-def workloads(kubectl: Kubectl, namespace: str) -> list[Workload]:
-    """The workloads of a namespace by kind and name."""
-    found = [workload(body) for body in kubectl.list(KINDS, namespace)]
+def workloads(kubectl: Kubectl, namespaces: Iterable[str]) -> list[Workload]:
+    """The workloads of some namespaces by kind and name."""
+    found: list[Workload] = []
+    for namespace in namespaces:
+        found += map(workload, kubectl.list(KINDS, namespace))
+        database = {**CLUSTER, "metadata": {"name": POSTGRES, "namespace": namespace}}
+        found += map(_cluster, kubectl.live([database]).values())
     return sorted(found, key=lambda item: (item.kind, item.name))
 
 
@@ -66,9 +75,23 @@ def workload(body: Mapping[str, Any]) -> Workload:
     surplus = max(0, status.get("replicas", updated) - updated)
     return Workload(
         kind=body["kind"],
+        namespace=body["metadata"]["namespace"],
         name=body["metadata"]["name"],
         wanted=wanted,
         current=max(0, min(updated, ready - surplus)),
         observed=status.get("observedGeneration", 0) >= body["metadata"]["generation"],
         revision=status.get("updateRevision", ""),
+    )
+
+
+def _cluster(body: Mapping[str, Any]) -> Workload:
+    """Read a Cluster, whose instances its operator counts."""
+    return Workload(
+        kind=body["kind"],
+        namespace=body["metadata"]["namespace"],
+        name=body["metadata"]["name"],
+        wanted=body["spec"]["instances"],
+        current=body.get("status", {}).get("readyInstances", 0),
+        observed=True,
+        revision="",
     )

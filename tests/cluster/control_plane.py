@@ -94,13 +94,13 @@ def module_folder(module: str, pins: Path = CRDS) -> Path:
     return Path(json.loads(done.stdout)["Dir"])
 
 
-def install_crds(plane: ControlPlane, module: str, *patterns: str, pins: Path = CRDS) -> None:
+def install_crds(kubectl: Kubectl, module: str, *patterns: str, pins: Path = CRDS) -> None:
     """Install the CRDs that files of a pinned Go module declare."""
     folder = module_folder(module, pins)
     files = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
     assert len(files) >= len(patterns)
-    plane.kubectl.apply([item for path in files for item in yaml.safe_load_all(path.read_text()) if item])
-    wait_for_crds(plane.kubectl)
+    kubectl.apply([item for path in files for item in yaml.safe_load_all(path.read_text()) if item])
+    wait_for_crds(kubectl)
 
 
 def wait_for_crds(kubectl: Kubectl) -> None:

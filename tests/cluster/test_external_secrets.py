@@ -79,7 +79,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, prod: Graph) -> Iterator[Site
     }
     wanted = ("Namespace", "SecretStore", "ExternalSecret")
     with control_plane(tmp_path_factory.mktemp("plane")) as plane:
-        install_crds(plane, MODULE, "config/crds/bases/*.io_*.yaml", pins=PINS)
+        install_crds(plane.kubectl, MODULE, "config/crds/bases/*.io_*.yaml", pins=PINS)
         for kind in wanted:
             plane.kubectl.apply([plain(item.body) for item in manifests(prod) if item.kind == kind])
         with running(program, plane, NAMESPACE, environment) as log:

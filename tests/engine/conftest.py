@@ -10,6 +10,7 @@ import pytest
 
 from infra.cluster import Cluster, silent, tool
 from infra.engine.target import Target
+from tests.cluster.control_plane import install_crds
 from tests.engine.stack import Stack
 
 _NUMBERS = itertools.count(1)
@@ -46,3 +47,15 @@ def stack(cluster: Cluster, tmp_path: Path) -> Generator[Stack]:
     made = Stack.make(target, tmp_path / "program")
     yield made
     made.kubectl.run("delete", "namespace", target.namespace, "--ignore-not-found", "--wait=false")
+
+
+@pytest.fixture
+def database_kind(stack: Stack) -> Generator[None]:
+    """CloudNativePG's kind of a database, without its operator."""
+    install_crds(
+        stack.kubectl,
+        "github.com/cloudnative-pg/cloudnative-pg",
+        "config/crd/bases/postgresql.cnpg.io_clusters.yaml",
+    )
+    yield
+    stack.kubectl.must("delete", "customresourcedefinition", "clusters.postgresql.cnpg.io", timeout=120)

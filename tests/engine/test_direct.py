@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import signal
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from infra.cluster import silent
-from infra.engine import generated, lease
+from infra.engine import direct, generated, lease
 from infra.engine.diagnosis import NotReadyError
+from infra.engine.health import health
 from infra.engine.plan import Action
 from infra.engine.readiness import Watch, wait
 from infra.errors import PlatformError
+from infra.naming import logging_namespace
 from tests.engine.stack import BROKEN, Stack, done, end, eventually
 
 pytestmark = pytest.mark.cluster
@@ -98,7 +101,7 @@ def test_a_pod_that_never_becomes_ready_is_told_with_its_events_and_up_goes_on(s
     assert "pod store-0: ErrImageNeverPull in container main" in told
     assert "event: ErrImageNeverPull" in told
     assert stack.latest.status == "failed"
-    impatient = Watch(stack.kubectl, stack.target.namespace, silent, patience=0)
+    impatient = Watch(stack.kubectl, stack.target.namespaces, silent, patience=0)
     assert impatient(), "a pod has just been found stuck"
     assert not wait(impatient, timeout=30), "waiting for a stuck pod is given up"
 
@@ -180,6 +183,56 @@ def test_down_keeps_data_and_the_next_up_finds_it(stack: Stack) -> None:
     assert volumes_of(stack) == volumes
     assert password_of(stack) == password
 
+    stack.down(allow_data_loss=True)
+    assert stack.kubectl.get("namespace", "", stack.target.namespace) is None
+
+
+def test_a_namespace_beside_the_stacks_belongs_to_it(stack: Stack) -> None:
+    beside = logging_namespace(stack.target.stack)
+    watched = replace(stack, target=replace(stack.target, others=(beside,)))
+
+    def there() -> bool:
+        found = stack.kubectl.get("namespace", "", beside)
+        return found is not None and found["status"]["phase"] == "Active"
+
+    watched.up(logs=True)
+    found = health(direct.open_release(watched.target, silent))
+    assert found.ready
+    assert {(it.kind, it.name, it.ready) for it in found.services} == {
+        ("Deployment", "app", 1),
+        ("DaemonSet", "reader", 1),
+    }
+    with pytest.raises(NotReadyError, match=r"not ready: app-.*, reader-"):
+        watched.up(logs=True, image=BROKEN, timeout=8)
+
+    kept = stack.up()
+    assert done(kept)[f"Namespace {beside}"] == Action.KEEP
+    assert "reader" not in [it["metadata"]["name"] for it in stack.kubectl.list("daemonsets", beside)]
+    stack.up(allow_data_loss=True)
+    assert not there()
+
+    stack.up(logs=True)
+    stack.down()
+    assert there()
+    stack.down(allow_data_loss=True)
+    assert not there()
+
+
+@pytest.mark.usefixtures("database_kind")
+def test_a_database_counts_as_a_service_and_outlives_a_down(stack: Stack) -> None:
+    """Its operator would delete the volumes with it; here is none, so it never becomes ready."""
+    with pytest.raises(NotReadyError, match="not ready: Cluster postgres") as caught:
+        stack.up(database=True, timeout=3)
+    assert "Cluster postgres: 0 of 2 ready" in caught.value.details
+    found = health(direct.open_release(stack.target, silent))
+    assert [(it.name, it.ready, it.wanted) for it in found.services if it.kind == "Cluster"] == [
+        ("postgres", 0, 2)
+    ]
+    assert not found.ready
+
+    stack.down()
+    assert stack.helm.history() == []
+    assert stack.get("clusters.postgresql.cnpg.io", "postgres") is not None
     stack.down(allow_data_loss=True)
     assert stack.kubectl.get("namespace", "", stack.target.namespace) is None
 

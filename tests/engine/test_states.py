@@ -9,7 +9,12 @@ import pytest
 from infra.engine.pods import pod
 from infra.engine.workloads import workload
 
-METADATA = {"name": "redis-0", "creationTimestamp": "2026-11-21T10:00:00Z", "generation": 2}
+METADATA = {
+    "name": "redis-0",
+    "namespace": "mcp-dev",
+    "creationTimestamp": "2026-11-21T10:00:00Z",
+    "generation": 2,
+}
 
 
 def a_pod(status: dict[str, Any], **metadata: Any) -> dict[str, Any]:

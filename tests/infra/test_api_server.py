@@ -80,7 +80,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Generator[ControlPlane]:
 def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Generator[Kubectl]:
     with control_plane(tmp_path_factory.mktemp("plane")) as plane:
         for module, files in CRDS.items():
-            install_crds(plane, module, *files)
+            install_crds(plane.kubectl, module, *files)
         yield plane.kubectl
 
 

@@ -4,7 +4,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 import pulumi_random as random
 
-from infra.naming import namespace
+from infra.labels import labels
+from infra.naming import POSTGRES, Stack, logging_namespace, namespace
 
 config = pulumi.Config()
 place = namespace(pulumi.get_stack())
@@ -13,9 +14,9 @@ provider = k8s.Provider("cluster", context=config.require("context"))
 options = pulumi.ResourceOptions(provider=provider)
 
 
-def named(name: str) -> k8s.meta.v1.ObjectMetaArgs:
-    """Return the metadata of an object in the stack's namespace."""
-    return k8s.meta.v1.ObjectMetaArgs(name=name, namespace=place)
+def named(name: str, where: str = place) -> k8s.meta.v1.ObjectMetaArgs:
+    """Return the metadata of an object in the stack's namespace, or another."""
+    return k8s.meta.v1.ObjectMetaArgs(name=name, namespace=where)
 
 
 def pod(
@@ -89,5 +90,28 @@ if config.get_bool("store"):
             template=pod("store", mounted=True),
             volume_claim_templates=[template],
         ),
+        opts=options,
+    )
+if config.get_bool("logs"):
+    beside = logging_namespace(pulumi.get_stack())
+    of_stack = labels(Stack(pulumi.get_stack(), production=False), "reader", "telemetry")
+    k8s.core.v1.Namespace(
+        "beside", metadata=k8s.meta.v1.ObjectMetaArgs(name=beside, labels=of_stack), opts=options
+    )
+    k8s.apps.v1.DaemonSet(
+        "reader",
+        metadata=named("reader", beside),
+        spec=k8s.apps.v1.DaemonSetSpecArgs(selector=selector("reader"), template=pod("reader")),
+        opts=options,
+    )
+if config.get_bool("database"):
+    k8s.apiextensions.CustomResource(
+        "database",
+        api_version="postgresql.cnpg.io/v1",
+        kind="Cluster",
+        metadata=k8s.meta.v1.ObjectMetaArgs(
+            name=POSTGRES, namespace=place, annotations={"helm.sh/resource-policy": "keep"}
+        ),
+        spec={"instances": 2, "storage": {"size": "1Gi"}},
         opts=options,
     )
