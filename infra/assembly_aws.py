@@ -90,22 +90,26 @@ def assemble_aws(stack: Stack, aws: Aws, registry: str, images: Sequence[str], *
         annotated = identity.role_arn if aws.identity == "irsa" else ""
         archive = ArchivePlace(bucket=bucket.bucket, identity=identity, role_arn=annotated)
     roles = {name: identity.role_arn for name, identity in identities.items()}
-    if aws.vpc and aws.database:
-        ManagedPostgres(
-            POSTGRES,
-            ManagedPostgresArgs(
-                stack=stack, settings=aws.database, vpc=aws.vpc, protected=aws.delete_protection
-            ),
-            opts,
-        )
-    if aws.vpc and aws.cache:
-        ManagedRedis(REDIS, ManagedRedisArgs(stack=stack, settings=aws.cache, vpc=aws.vpc), opts)
-    outputs: dict[str, Any] = {"backups": bucket.bucket, "roles": roles}
+    outputs: dict[str, Any] = {"backups": bucket.bucket, "roles": roles, **_stores(stack, aws, opts)}
     if aws.waf:
         from infra.components.aws.web_acl import WebAcl, WebAclArgs  # noqa: PLC0415 - few stacks need AWS's largest module
 
         outputs["webAcl"] = WebAcl(EDGE, WebAclArgs(stack=stack, settings=aws.waf), opts).arn
     return AwsSide(repositories=repositories, archive=archive, outputs=outputs)
+
+
+def _stores(stack: Stack, aws: Aws, opts: pulumi.ResourceOptions) -> dict[str, pulumi.Output[str]]:
+    """Managed stores, and where they are: `postgres` and `redis` name it."""
+    outputs: dict[str, pulumi.Output[str]] = {}
+    if aws.vpc and aws.database:
+        args = ManagedPostgresArgs(
+            stack=stack, settings=aws.database, vpc=aws.vpc, protected=aws.delete_protection
+        )
+        outputs |= ManagedPostgres(POSTGRES, args, opts).outputs
+    if aws.vpc and aws.cache:
+        cache = ManagedRedisArgs(stack=stack, settings=aws.cache, vpc=aws.vpc)
+        outputs |= ManagedRedis(REDIS, cache, opts).outputs
+    return outputs
 
 
 def _account(stack: Stack, aws: Aws) -> pulumi_aws.Provider:

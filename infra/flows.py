@@ -92,6 +92,10 @@ ALL_SERVERS: Final = Pods(title=SERVERS, components=("server",))
 CALLERS_OF_NAMES: Final = Pods(title=SERVICES, components=("gateway", "server"))
 """Who may ask the DNS. The stores call nobody, and names can carry data out."""
 
+CREDENTIALS_AGENT: Final = Networks(cidrs=("169.254.170.23/32", "fd00:ec2::23/128"))
+"""The node's EKS Pod Identity agent: it hands out the credentials of a pod's role."""
+_AGENT_PORT: Final = 80
+
 
 def service(name: str) -> Pods:
     """The pods of one service."""
@@ -102,3 +106,8 @@ def outside(source: Pods, cidrs: Iterable[str], port: int) -> list[Flow]:
     """What pods may call outside the cluster: nothing where there are no networks."""
     networks = tuple(cidrs)
     return [Flow(source=source, target=Networks(cidrs=networks), port=port)] if networks else []
+
+
+def credentials_agent(source: Pods) -> Flow:
+    """For pods that have a role by EKS Pod Identity."""
+    return Flow(source=source, target=CREDENTIALS_AGENT, port=_AGENT_PORT)

@@ -6,7 +6,7 @@ from typing import Final
 
 from infra.components.backup_pods import BackupArgs
 from infra.components.platform_flows import dns, store
-from infra.flows import Flow, Networks, Pods, outside, service
+from infra.flows import Flow, Networks, Pods, credentials_agent, outside, service
 from infra.naming import (
     ALL_BACKUPS,
     BACKUP_CONFIGURATION,
@@ -19,9 +19,6 @@ from infra.naming import (
 )
 from infra.settings.groups import Network
 
-AGENT: Final = ("169.254.170.23/32", "fd00:ec2::23/128")
-"""Where the node's EKS Pod Identity agent hands out the credentials of a pod's role."""
-_AGENT_PORT: Final = 80
 _JOBS: Final = Pods(title=ALL_BACKUPS, components=("backup",))
 
 
@@ -30,7 +27,7 @@ def backup_flows(args: BackupArgs, network: Network) -> list[Flow]:
     wanted = args.settings
     found = [
         *outside(_JOBS, wanted.cidrs, args.place.port),
-        *outside(_JOBS, AGENT if args.place.agent else (), _AGENT_PORT),
+        *([credentials_agent(_JOBS)] if args.place.agent else []),
         *dns(network, _JOBS),
     ]
     if wanted.postgres:

@@ -11,12 +11,14 @@ import pulumi
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, LabelSelectorRequirementArgs, ObjectMetaArgs
 from pulumi_kubernetes.networking import v1
 
-from infra.flows import Flow, Namespace, Party, Pods
+from infra.flows import CREDENTIALS_AGENT, Flow, Namespace, Party, Pods
 from infra.labels import labels
 from infra.naming import DEFAULT_DENY, PROJECT, Stack
 
 METADATA_ADDRESSES: Final = ("169.254.169.254/32", "fd00:ec2::254/128")
 """Where clouds hand out a node's credentials to whoever asks."""
+_NEVER_MEANT: Final = (*METADATA_ADDRESSES, *CREDENTIALS_AGENT.cidrs)
+"""A flow to an agent of credentials names it, or is not for it."""
 
 _NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 
@@ -37,13 +39,14 @@ class NetworkArgs:
 
 
 def block(cidr: str) -> v1.NetworkPolicyPeerArgs:
-    """A network, without the cloud's metadata addresses where it would contain them."""
+    """A network, without the addresses for credentials that a wider one contains."""
     network = ipaddress.ip_network(cidr)
     inside = [
         address
-        for address in METADATA_ADDRESSES
-        if (metadata := ipaddress.ip_network(address)).version == network.version
-        and metadata.network_address in network
+        for address in _NEVER_MEANT
+        if (single := ipaddress.ip_network(address)).version == network.version
+        and single.network_address in network
+        and single != network
     ]
     return v1.NetworkPolicyPeerArgs(ip_block=v1.IPBlockArgs(cidr=cidr, except_=inside or None))
 

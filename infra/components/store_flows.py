@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from infra.components import postgres_cluster as cluster
 from infra.components.platform_flows import HTTPS_PORT, dns, store_pods
 from infra.components.postgres import PostgresEndpoint
 from infra.components.redis import RedisEndpoint
 from infra.components.redis_members import SENTINEL_PORT
-from infra.flows import Flow, Namespace, Networks, outside, service
+from infra.flows import Flow, Namespace, Networks, credentials_agent, outside, service
 from infra.naming import GATEWAY, POSTGRES, REDIS
 from infra.settings.groups import Network
 from infra.settings.replication import PostgresReplication
-
-POD_IDENTITY: Final = ("169.254.170.23/32",)
-"""The node's agent that hands out the roles of EKS Pod Identity: to each pod its own."""
-_POD_IDENTITY_PORT: Final = 80
 
 
 def redis_flows(settings: Network, endpoint: RedisEndpoint) -> list[Flow]:
@@ -67,5 +61,5 @@ def postgres_flows(
         ),
         *dns(settings, instances),
         *(outside(instances, archive.cidrs, HTTPS_PORT) if archive else []),
-        *(outside(instances, POD_IDENTITY, _POD_IDENTITY_PORT) if archive and pod_identity else []),
+        *([credentials_agent(instances)] if archive and pod_identity else []),
     ]

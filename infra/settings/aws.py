@@ -4,31 +4,48 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from infra.settings.fields import Group, HttpsUrl, Label, Text, matching, reject
+from infra.settings.fields import Group, HttpsUrl, Label, matching, reject
+
+
+def _matching(pattern: str, wanted: str) -> AfterValidator:
+    return AfterValidator(matching(re.compile(pattern), wanted))
+
+
+_SIZE = r"(nano|micro|small|medium|large|[0-9]*xlarge)"
+_ID = r"[0-9a-f]{8}([0-9a-f]{9})?"
 
 Region = Annotated[
-    str, AfterValidator(matching(re.compile(r"[a-z]{2}(-[a-z]+)+-\d"), "a region such as eu-central-1"))
+    str,
+    _matching(
+        r"(af|ap|ca|eu|il|me|mx|sa|us)-(north|south|east|west|central|(north|south)(east|west))-[1-9]",
+        "a region such as eu-central-1; China's, governments' and sovereign clouds are not supported",
+    ),
 ]
-AccountId = Annotated[str, AfterValidator(matching(re.compile(r"\d{12}"), "twelve digits, quoted"))]
-VpcId = Annotated[str, AfterValidator(matching(re.compile(r"vpc-[0-9a-f]+"), "a VPC's id, vpc-…"))]
-SubnetId = Annotated[
-    str, AfterValidator(matching(re.compile(r"subnet-[0-9a-f]+"), "a subnet's id, subnet-…"))
+AccountId = Annotated[str, _matching(r"[0-9]{12}", "twelve digits, quoted")]
+ClusterName = Annotated[
+    str,
+    _matching(
+        r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}", "the name of an EKS cluster, which is no ARN, such as mcp-prod"
+    ),
 ]
+BucketName = Annotated[
+    str,
+    _matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket's name: 3 to 63 of a-z, 0-9, dots and hyphens"),
+]
+VpcId = Annotated[str, _matching(f"vpc-{_ID}", "a VPC's id, vpc- and 8 or 17 hexadecimal digits")]
+SubnetId = Annotated[str, _matching(f"subnet-{_ID}", "a subnet's id, subnet- and 8 or 17 hexadecimal digits")]
 SecurityGroupId = Annotated[
-    str, AfterValidator(matching(re.compile(r"sg-[0-9a-f]+"), "a security group's id, sg-…"))
+    str, _matching(f"sg-{_ID}", "a security group's id, sg- and 8 or 17 hexadecimal digits")
 ]
 InstanceClass = Annotated[
-    str,
-    AfterValidator(matching(re.compile(r"db\.[a-z0-9-]+\.[a-z0-9]+"), "an RDS class such as db.m7g.large")),
+    str, _matching(rf"db\.[a-z]+[0-9]+[a-z-]*\.{_SIZE}", "an RDS class such as db.m7g.large")
 ]
 NodeType = Annotated[
-    str,
-    AfterValidator(
-        matching(re.compile(r"cache\.[a-z0-9-]+\.[a-z0-9]+"), "a node type such as cache.m7g.large")
-    ),
+    str, _matching(rf"cache\.[a-z]+[0-9]+[a-z]*\.{_SIZE}", "a node type such as cache.m7g.large")
 ]
 
 
@@ -41,7 +58,7 @@ class Backups(Group):
     """How long nobody, not even the account's root, can delete a version (object lock, compliance mode)."""
     archive_days: int = Field(default=0, ge=0, le=3650)
     """After how many days a version moves to Glacier Instant Retrieval; 0 for never."""
-    log_bucket: Text | None = None
+    log_bucket: BucketName | None = None
     """An existing bucket that gets the access log."""
 
     @model_validator(mode="after")
@@ -52,6 +69,13 @@ class Backups(Group):
                 f"must not be more than retention_days, which is {self.retention_days}: what is locked can't "
                 "be deleted",
                 self.lock_days,
+            )
+        if self.archive_days >= self.retention_days:
+            reject(
+                "archive_days",
+                f"must be less than retention_days, which is {self.retention_days}: S3 moves nothing that it "
+                "has deleted",
+                self.archive_days,
             )
         return self
 
@@ -64,6 +88,13 @@ class Vpc(Group):
     """Private subnets, in two availability zones or more."""
     clients: tuple[SecurityGroupId, ...] = Field(min_length=1)
     """Security groups of the nodes (or pods) that connect."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Vpc:
+        for key, ids in (("subnets", self.subnets), ("clients", self.clients)):
+            if len(set(ids)) < len(ids):
+                reject(key, "must differ from each other", list(ids))
+        return self
 
 
 class Rds(Group):
@@ -109,7 +140,7 @@ class Aws(Group):
 
     region: Region
     account: AccountId
-    cluster: Text
+    cluster: ClusterName
     """The EKS cluster's name."""
     identity: Literal["pod-identity", "irsa"] = "pod-identity"
     """How pods get a role: by EKS Pod Identity, or by the cluster's OIDC provider (IRSA)."""
@@ -137,3 +168,26 @@ class Aws(Group):
         if (self.database or self.cache) and self.vpc is None:
             reject("vpc", "must say where the managed stores are placed")
         return self
+
+    @model_validator(mode="after")
+    def _issuer_is_the_clusters(self) -> Aws:
+        if self.oidc_issuer is None:
+            return self
+        parts = urlsplit(self.oidc_issuer)
+        if parts.port or not parts.path.strip("/") or parts.path.endswith("/"):
+            reject(
+                "oidc_issuer",
+                "must be as EKS tells it, without port and slash at its end: aws eks describe-cluster "
+                "--query cluster.identity.oidc.issuer",
+                self.oidc_issuer,
+            )
+        named = re.match(r"oidc\.eks\.([a-z0-9-]+)\.", parts.hostname or "")
+        if named and named[1] != self.region:
+            reject("oidc_issuer", f"must be of region {self.region}, where the cluster is", self.oidc_issuer)
+        return self
+
+    def check_context(self, context: str) -> None:
+        """Reject a kubeconfig context that is another cluster's ARN, as the AWS CLI calls contexts."""
+        own = f"arn:aws:eks:{self.region}:{self.account}:cluster/{self.cluster}"
+        if context.startswith("arn:") and context != own:
+            reject("cluster.context", f"must be {own}, which aws says, or an alias of it", context)

@@ -28,8 +28,20 @@ _IMAGE: Final = re.compile(
     r"[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)+(?P<tag>:[\w][\w.-]{0,127})?(?P<digest>@sha256:[0-9a-f]{64})?",
     re.ASCII,
 )
-_REGISTRY: Final = re.compile(r"[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*", re.ASCII)
-_HOST: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", re.IGNORECASE)
+_PATH: Final = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+"""A part of a repository's name: https://github.com/opencontainers/distribution-spec."""
+_REGISTRY: Final = re.compile(rf"[a-z0-9.-]+(:\d+)?(/{_PATH})*", re.ASCII)
+_HOST: Final = re.compile(
+    r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII | re.IGNORECASE
+)
+_LEAST_VOLUME: Final = size_bytes("1Mi")
+_MOST_VOLUME: Final = size_bytes("64Ti")
+_HOST_HEADER: Final = re.compile(r"[^\s/,@]*[^\s/,@.]", re.ASCII)
+_CREDENTIALS: Final = tuple(
+    ipaddress.ip_network(address)
+    for address in ("169.254.169.254", "fd00:ec2::254", "169.254.170.23", "fd00:ec2::23")
+)
+"""Where clouds hand out the credentials of nodes and of pods."""
 
 
 class Group(BaseModel):
@@ -71,15 +83,25 @@ def _quantity(parse: Callable[[str], int]) -> Callable[[str], str]:
     return check
 
 
+def _volume_size(text: str) -> str:
+    if not _LEAST_VOLUME <= size_bytes(text) <= _MOST_VOLUME:
+        raise ValueError("must be from 1Mi to 64Ti, such as 50Gi: without a unit, it is bytes")
+    return text
+
+
 def _cidr(text: str) -> str:
     try:
-        ipaddress.ip_network(text)
+        network = ipaddress.ip_network(text)
     except ValueError as error:
         raise ValueError(
             "must be a network in CIDR notation without host bits, such as 10.0.0.0/16"
         ) from error
     if "/" not in text:
         raise ValueError("must name its prefix length, such as 10.0.0.1/32")
+    if text.partition("/")[2] != str(network.prefixlen):
+        raise ValueError(f"must name its prefix length as a number, {network}")
+    if network in _CREDENTIALS:
+        raise ValueError("must not be where a cloud hands out credentials: pods get theirs without a setting")
     return text
 
 
@@ -135,8 +157,16 @@ Label = Annotated[
     Field(max_length=63),
 ]
 Host = Annotated[str, AfterValidator(matching(_HOST, "a host name or address, without scheme or port"))]
+HostHeader = Annotated[
+    str,
+    Field(min_length=1),
+    AfterValidator(
+        matching(_HOST_HEADER, "a host as clients name it, without scheme, path and dot at its end")
+    ),
+]
 Cpu = Annotated[str, AfterValidator(_quantity(cpu_millis))]
 Size = Annotated[str, AfterValidator(_quantity(size_bytes))]
+VolumeSize = Annotated[str, AfterValidator(_volume_size)]
 Cidr = Annotated[str, AfterValidator(_cidr)]
 Url = Annotated[str, AfterValidator(_url)]
 HttpsUrl = Annotated[str, AfterValidator(_https_url)]
@@ -148,6 +178,12 @@ Registry = Annotated[
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Text = Annotated[str, Field(min_length=1)]
+DatabaseName = Annotated[
+    str,
+    AfterValidator(
+        matching(re.compile(r"[a-z_][a-z0-9_]{0,62}"), "a name that needs no quotes: a-z, 0-9 and _")
+    ),
+]
 EnvName = Annotated[
     str, AfterValidator(matching(re.compile(r"[A-Z_][A-Z0-9_]*"), "a name such as LOG_LEVEL"))
 ]

@@ -13,6 +13,7 @@ from infra.settings.docker_engine import Docker
 from infra.settings.fields import (
     Certificates,
     Cidr,
+    DatabaseName,
     Group,
     Host,
     HttpsUrl,
@@ -31,6 +32,7 @@ from infra.settings.workloads import Limits, Requests, Resources, SecretKey, Vol
 from infra.versions import BASE_IMAGE
 
 DEV_ISSUER_NAME: Final = "dev"
+_RDS: Final = ".rds.amazonaws.com"
 
 
 class Cluster(Group):
@@ -182,11 +184,22 @@ class ExternalPostgres(ExternalStore):
     """A Postgres endpoint."""
 
     port: Port = 5432
-    database: Text = "mcp"
+    database: DatabaseName = "mcp"
     credentials: Label
     """A Kubernetes Secret with username and password of a role that may create schemas and roles."""
     ca: Certificates | None = None
-    """PEM of the authorities that its certificate is checked against; the system's when left out."""
+    """PEM of the authorities that its certificate is checked against; the system's when left out, which
+    RDS's are not among."""
+
+    @model_validator(mode="after")
+    def _can_be_checked(self) -> ExternalPostgres:
+        if self.tls and self.ca is None and self.host.endswith(_RDS):
+            reject(
+                "ca",
+                "must be set for RDS, whose certificates no system knows: the region's bundle of "
+                "https://truststore.pki.rds.amazonaws.com",
+            )
+        return self
 
 
 AnyRedis = Annotated[RedisStore | ExternalRedis, Field(discriminator="mode")]

@@ -36,7 +36,9 @@ from infra.settings.servers import AnyServer, CustomServer
 from infra.settings.telemetry import Logging, Tracing
 from infra.settings.workloads import Gateway
 
-HOST_NAME: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+"
+_HOST_LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+HOST_NAME: Final = rf"({_HOST_LABEL}\.)+(?=.*[a-z]){_HOST_LABEL}"
+"""The last part of a name is never a number: that would be an address, for which there is no certificate."""
 
 
 class Settings(Group):
@@ -80,6 +82,8 @@ class Settings(Group):
             check_docker(self)
         elif not self.network.api_server_cidrs:
             reject("network.api_server_cidrs", "missing")
+        if self.aws is not None and self.cluster.context is not None:
+            self.aws.check_context(self.cluster.context)
         return self
 
     @model_validator(mode="after")
@@ -278,6 +282,9 @@ class Settings(Group):
                 "is one machine and not for production: name a kubeconfig context",
                 self.cluster.embedded,
             )
+        for name, store in (("redis", self.redis), ("postgres", self.postgres)):
+            if isinstance(store, ExternalRedis | ExternalPostgres) and not store.tls:
+                reject(f"{name}.tls", "must be true in production: passwords travel to it", store.tls)
         if self.images.local or not self.images.push:
             reject(
                 "images.push",

@@ -15,10 +15,12 @@ from infra.settings.fields import (
     Cidr,
     Cpu,
     Group,
+    HostHeader,
     Label,
     Size,
     Text,
     Url,
+    VolumeSize,
     reject,
 )
 from infra.settings.pinning import Pinning
@@ -133,7 +135,7 @@ class SecretKey(Group):
 class Volume(Group):
     """Storage that outlives its pods."""
 
-    size: Size = "1Gi"
+    size: VolumeSize = "1Gi"
     storage_class: Label | None = None
     """The cluster's default class when left out."""
 
@@ -157,7 +159,7 @@ class Gateway(Scaled):
     timeout_seconds: int = Field(default=30, ge=1, le=3600)
     """Of one request to a server."""
     connections_per_server: int = Field(default=10, ge=1, le=1000)
-    allowed_hosts: tuple[Text, ...] = ()
+    allowed_hosts: tuple[HostHeader, ...] = ()
     """Values of the Host header that requests may have; any when left out."""
     allowed_origins: tuple[Url, ...] = ()
     """Web pages that browsers may call from; none when left out."""

@@ -164,7 +164,7 @@ def test_proxies_in_the_namespace_alone_take_clients_and_alone_call_the_gateway(
             "template": {"metadata": {"labels": own}, "spec": {"containers": [{"name": "x", "ports": ports}]}}
         },
     }
-    clients = {place.name for place in surroundings("prod")} - {"metadata"}
+    clients = {place.name for place in surroundings("prod")} - {"metadata", "pod-identity"}
     assert reached(beside, proxies) == {
         "front-proxy→gateway:8080",
         "front-proxy→dns:53",

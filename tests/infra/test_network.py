@@ -174,13 +174,15 @@ def test_metrics_are_for_the_monitoring_namespace(plain: Plain, args: PlatformFl
 @pytest.mark.parametrize(
     ("cidr", "excluded"),
     [
-        ("0.0.0.0/0", ["169.254.169.254/32"]),
-        ("169.254.0.0/16", ["169.254.169.254/32"]),
-        ("::/0", ["fd00:ec2::254/128"]),
+        ("0.0.0.0/0", ["169.254.169.254/32", "169.254.170.23/32"]),
+        ("169.254.0.0/16", ["169.254.169.254/32", "169.254.170.23/32"]),
+        ("169.254.169.0/24", ["169.254.169.254/32"]),
+        ("::/0", ["fd00:ec2::254/128", "fd00:ec2::23/128"]),
         ("10.0.0.0/8", None),
+        ("169.254.170.23/32", None),
     ],
 )
-def test_no_rule_opens_the_clouds_metadata_address(
+def test_no_wide_rule_opens_where_a_cloud_hands_out_credentials(
     plain: Plain, cidr: str, excluded: list[str] | None
 ) -> None:
     assert plain(network.block(cidr))["ipBlock"].get("except") == excluded

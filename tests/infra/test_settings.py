@@ -35,6 +35,9 @@ DIGEST = "@sha256:" + "0" * 64
 ISSUER = {"name": "corporate", "issuer": "https://login.example.com/", "public_key": PUBLIC}
 EXTERNAL = {"mode": "external", "host": "db.example.com", "cidrs": ["10.1.0.0/24"]}
 
+EXTERNAL_REDIS = {**EXTERNAL, "password": {"name": "cache", "key": "token"}}
+EXTERNAL_POSTGRES = {**EXTERNAL, "credentials": "database-owner"}
+
 
 def server(**keys: Any) -> dict[str, Any]:
     return {"files": {"kind": "filesystem", **keys}}
@@ -75,6 +78,8 @@ PRODUCTION = {
         ({"auth": {"audience": "http://x/mcp", "issuers": [ISSUER]}}, "auth.audience = "),
         ({"cluster": {"embedded": "default"}}, 'cluster.embedded = "default": is one machine'),
         ({"images": {}}, "images.push = false: must be true in production"),
+        ({"redis": {**EXTERNAL_REDIS, "tls": False}}, "redis.tls = false: must be true in production"),
+        ({"postgres": {**EXTERNAL_POSTGRES, "tls": False}}, "postgres.tls = false: must be true in prod"),
     ],
 )
 def test_what_is_fit_for_development_only_is_refused_in_production(

@@ -18,7 +18,11 @@ from policies.program import made_before
 from tests.infra.variants import evaluate_prod
 
 STORES = {
-    "vpc": {"id": "vpc-0a", "subnets": ["subnet-0a", "subnet-0b"], "clients": ["sg-0a"]},
+    "vpc": {
+        "id": "vpc-0a1b2c3d",
+        "subnets": ["subnet-0a1b2c3d", "subnet-0a1b2c3e"],
+        "clients": ["sg-0a1b2c3d"],
+    },
     "database": {},
     "cache": {},
 }

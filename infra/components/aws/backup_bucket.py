@@ -67,6 +67,9 @@ def build_policy(bucket: str, account: str) -> str:
 class BackupBucket(pulumi.ComponentResource):
     """A bucket whose contents survive mistakes, leaked keys and this very program.
 
+    It outlives the stack as it is: what closes and keeps it stays with it, since to delete one of these
+    resources means to open the bucket, to forget its key or to stop keeping versions.
+
     Attributes:
         bucket: Its name.
     """
@@ -75,8 +78,8 @@ class BackupBucket(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: BackupBucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mcp:aws:BackupBucket", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
         kept = pulumi.ResourceOptions(parent=self, protect=True, retain_on_delete=True)
+        stays = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
         self.bucket = naming.bucket(args.stack, args.aws)
         key = kms.Key(
             name,
@@ -85,7 +88,7 @@ class BackupBucket(pulumi.ComponentResource):
             deletion_window_in_days=KEY_DELETION_DAYS,
             opts=kept,
         )
-        kms.Alias(name, name=naming.key_alias(self.bucket), target_key_id=key.key_id, opts=child)
+        kms.Alias(name, name=naming.key_alias(self.bucket), target_key_id=key.key_id, opts=stays)
         bucket = s3.Bucket(name, bucket=self.bucket, object_lock_enabled=True, force_destroy=False, opts=kept)
         self._close(name, bucket.bucket, key.arn, args)
         self._keep(name, bucket.bucket, args)
@@ -95,7 +98,7 @@ class BackupBucket(pulumi.ComponentResource):
         self, name: str, bucket: pulumi.Input[str], key: pulumi.Input[str], args: BackupBucketArgs
     ) -> None:
         """Who reaches it, and how."""
-        child = pulumi.ResourceOptions(parent=self)
+        stays = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
         s3.BucketPublicAccessBlock(
             name,
             bucket=bucket,
@@ -103,15 +106,15 @@ class BackupBucket(pulumi.ComponentResource):
             block_public_policy=True,
             ignore_public_acls=True,
             restrict_public_buckets=True,
-            opts=child,
+            opts=stays,
         )
         s3.BucketOwnershipControls(
             name,
             bucket=bucket,
             rule=s3.BucketOwnershipControlsRuleArgs(object_ownership="BucketOwnerEnforced"),
-            opts=child,
+            opts=stays,
         )
-        s3.BucketPolicy(name, bucket=bucket, policy=build_policy(self.bucket, args.aws.account), opts=child)
+        s3.BucketPolicy(name, bucket=bucket, policy=build_policy(self.bucket, args.aws.account), opts=stays)
         default = s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
             sse_algorithm="aws:kms", kms_master_key_id=key
         )
@@ -123,7 +126,7 @@ class BackupBucket(pulumi.ComponentResource):
                     apply_server_side_encryption_by_default=default, bucket_key_enabled=True
                 )
             ],
-            opts=child,
+            opts=stays,
         )
         if args.aws.backups.log_bucket:
             s3.BucketLogging(
@@ -131,20 +134,20 @@ class BackupBucket(pulumi.ComponentResource):
                 bucket=bucket,
                 target_bucket=args.aws.backups.log_bucket,
                 target_prefix=f"{self.bucket}/",
-                opts=child,
+                opts=pulumi.ResourceOptions(parent=self),
             )
 
     def _keep(self, name: str, bucket: pulumi.Input[str], args: BackupBucketArgs) -> None:
         """What stays, and for how long."""
-        child = pulumi.ResourceOptions(parent=self)
+        stays = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
         versioning = s3.BucketVersioning(
             name,
             bucket=bucket,
             versioning_configuration=s3.BucketVersioningVersioningConfigurationArgs(status="Enabled"),
-            opts=child,
+            opts=stays,
         )
         # S3 takes neither before versions are kept.
-        versioned = pulumi.ResourceOptions(parent=self, depends_on=[versioning])
+        versioned = pulumi.ResourceOptions(parent=self, retain_on_delete=True, depends_on=[versioning])
         retention = s3.BucketObjectLockConfigurationRuleDefaultRetentionArgs(
             mode="COMPLIANCE", days=args.aws.backups.lock_days
         )

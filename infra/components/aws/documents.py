@@ -53,10 +53,12 @@ def _plain(statement: Statement) -> dict[str, Any]:
     return {key: value for key, value in plain.items() if value}
 
 
-def pod_identity_trust(account: str, cluster_arn: str) -> str:
-    """Pods of one EKS cluster may take the role, as far as an association says.
+def pod_identity_trust(
+    account: str, cluster_arn: str, namespace: str, service_accounts: Sequence[str]
+) -> str:
+    """Some service accounts of one EKS cluster may take the role, whatever other associations say.
 
-    https://docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html
+    EKS tells STS whose pod it is by session tags: https://docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html
     """
     return document(
         Statement(
@@ -64,7 +66,11 @@ def pod_identity_trust(account: str, cluster_arn: str) -> str:
             actions=["sts:AssumeRole", "sts:TagSession"],
             principal={"Service": "pods.eks.amazonaws.com"},
             conditions={
-                "StringEquals": {"aws:SourceAccount": account},
+                "StringEquals": {
+                    "aws:SourceAccount": account,
+                    "aws:RequestTag/kubernetes-namespace": namespace,
+                    "aws:RequestTag/kubernetes-service-account": list(service_accounts),
+                },
                 "ArnEquals": {"aws:SourceArn": cluster_arn},
             },
         )
@@ -95,7 +101,7 @@ def web_identity_trust(account: str, issuer: str, namespace: str, service_accoun
 
 
 def tls_only(bucket_arn: str) -> Statement:
-    """Nobody reaches a bucket without TLS 1.2 or newer."""
+    """Nobody reaches a bucket without TLS."""
     return Statement(
         sid="TlsOnly",
         effect="Deny",
@@ -107,7 +113,7 @@ def tls_only(bucket_arn: str) -> Statement:
 
 
 def modern_tls_only(bucket_arn: str) -> Statement:
-    """As above, for old versions of TLS."""
+    """Nor with a version of TLS before 1.2."""
     return Statement(
         sid="ModernTlsOnly",
         effect="Deny",

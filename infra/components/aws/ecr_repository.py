@@ -40,8 +40,10 @@ def build_lifecycle() -> str:
         {
             "rulePriority": 2,
             "description": "More than can be rolled back to",
+            # Of an image for several platforms, only the index has a tag; the others go after it.
             "selection": {
-                "tagStatus": "any",
+                "tagStatus": "tagged",
+                "tagPatternList": ["*"],
                 "countType": "imageCountMoreThan",
                 "countNumber": IMAGES_KEPT,
             },
@@ -52,13 +54,14 @@ def build_lifecycle() -> str:
 
 
 class EcrRepository(pulumi.ComponentResource):
-    """A private repository."""
+    """A private repository, which stays when the stack goes."""
 
     def __init__(
         self, name: str, args: EcrRepositoryArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("mcp:aws:EcrRepository", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
+        # AWS deletes no repository that has images, and older ones are what a rollback needs.
+        stays = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
         repository = ecr.Repository(
             name,
             name=args.repository,
@@ -66,7 +69,7 @@ class EcrRepository(pulumi.ComponentResource):
             image_scanning_configuration=ecr.RepositoryImageScanningConfigurationArgs(scan_on_push=True),
             encryption_configurations=[ecr.RepositoryEncryptionConfigurationArgs(encryption_type="KMS")],
             force_delete=False,
-            opts=child,
+            opts=stays,
         )
-        ecr.LifecyclePolicy(name, repository=repository.name, policy=build_lifecycle(), opts=child)
+        ecr.LifecyclePolicy(name, repository=repository.name, policy=build_lifecycle(), opts=stays)
         self.register_outputs({"repository": args.repository})

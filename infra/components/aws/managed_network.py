@@ -18,11 +18,13 @@ class StoreAccessArgs:
         name: Of the security group.
         vpc: Where the store stands, and its clients' security groups.
         port: Its port.
+        kept: Whether the store, and so what it is reached by, outlives the stack.
     """
 
     name: str
     vpc: Vpc
     port: int
+    kept: bool = False
 
 
 class StoreAccess(pulumi.ComponentResource):
@@ -36,7 +38,7 @@ class StoreAccess(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: StoreAccessArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mcp:aws:StoreAccess", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
+        child = pulumi.ResourceOptions(parent=self, retain_on_delete=args.kept)
         group = ec2.SecurityGroup(
             name,
             name=args.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -44,23 +45,36 @@ def build_parameters() -> list[rds.ParameterGroupParameterArgs]:
     return [rds.ParameterGroupParameterArgs(name=name, value=value) for name, value in values.items()]
 
 
+def entry_name(arn: str) -> str:
+    """The name in an entry's ARN, which AWS ends with a hyphen and six characters of its own."""
+    return arn.rpartition(":")[2][:-7]
+
+
 class ManagedPostgres(pulumi.ComponentResource):
-    """RDS for PostgreSQL. Secrets Manager holds the master's password and renews it."""
+    """RDS for PostgreSQL. Secrets Manager holds the master's password and renews it.
+
+    Attributes:
+        outputs: `databaseHost`, and `databaseSecret`, the name of the master's entry in Secrets Manager.
+    """
+
+    outputs: Mapping[str, pulumi.Output[str]]
 
     def __init__(
         self, name: str, args: ManagedPostgresArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("mcp:aws:ManagedPostgres", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        settings, own = args.settings, naming.name(args.stack, "postgres")
-        access = StoreAccess(name, StoreAccessArgs(name=own, vpc=args.vpc, port=PORT), child)
-        subnets = rds.SubnetGroup(name, name=own, subnet_ids=list(args.vpc.subnets), opts=child)
+        # The instance outlives the stack, and AWS deletes none of these while it is there.
+        stays = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
+        settings, own = args.settings, naming.database(args.stack)
+        access = StoreAccess(name, StoreAccessArgs(name=own, vpc=args.vpc, port=PORT, kept=True), child)
+        subnets = rds.SubnetGroup(name, name=own, subnet_ids=list(args.vpc.subnets), opts=stays)
         parameters = rds.ParameterGroup(
             name,
             name=f"{own}-{settings.version}",
             family=f"postgres{settings.version}",
             parameters=build_parameters(),
-            opts=child,
+            opts=stays,
         )
         instance = rds.Instance(
             name,
@@ -94,4 +108,6 @@ class ManagedPostgres(pulumi.ComponentResource):
             performance_insights_retention_period=INSIGHTS_DAYS,
             opts=pulumi.ResourceOptions(parent=self, protect=True, retain_on_delete=True),
         )
-        self.register_outputs({"endpoint": instance.address})
+        entry = instance.master_user_secrets.apply(lambda secrets: entry_name(secrets[0].secret_arn or ""))
+        self.outputs = {"databaseHost": instance.address, "databaseSecret": entry}
+        self.register_outputs(self.outputs)

@@ -6,6 +6,7 @@ state ever holds it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -35,12 +36,18 @@ class ManagedRedisArgs:
 
 
 class ManagedRedis(pulumi.ComponentResource):
-    """ElastiCache for Valkey, one shard."""
+    """ElastiCache for Valkey, one shard.
+
+    Attributes:
+        outputs: `cacheHost`, where the primary is.
+    """
+
+    outputs: Mapping[str, pulumi.Output[str]]
 
     def __init__(self, name: str, args: ManagedRedisArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mcp:aws:ManagedRedis", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        settings, own = args.settings, naming.name(args.stack, "redis")
+        settings, own = args.settings, naming.cache(args.stack)
         access = StoreAccess(name, StoreAccessArgs(name=own, vpc=args.vpc, port=PORT), child)
         subnets = elasticache.SubnetGroup(name, name=own, subnet_ids=list(args.vpc.subnets), opts=child)
         parameters = elasticache.ParameterGroup(
@@ -76,4 +83,5 @@ class ManagedRedis(pulumi.ComponentResource):
                 parent=self, protect=True, ignore_changes=["authToken", "authTokenUpdateStrategy"]
             ),
         )
-        self.register_outputs({"endpoint": group.primary_endpoint_address})
+        self.outputs = {"cacheHost": group.primary_endpoint_address}
+        self.register_outputs(self.outputs)

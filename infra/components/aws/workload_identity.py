@@ -39,7 +39,8 @@ def build_trust(args: WorkloadIdentityArgs) -> str:
     """Who may take the role: these service accounts of the one cluster."""
     aws = args.aws
     if aws.oidc_issuer is None:
-        return pod_identity_trust(aws.account, naming.cluster_arn(aws))
+        cluster = naming.cluster_arn(aws)
+        return pod_identity_trust(aws.account, cluster, args.namespace, args.service_accounts)
     return web_identity_trust(aws.account, aws.oidc_issuer, args.namespace, args.service_accounts)
 
 
@@ -60,7 +61,7 @@ class WorkloadIdentity(pulumi.ComponentResource):
         self.role_arn = naming.role_arn(args.stack, args.aws, name)
         role = iam.Role(
             name,
-            name=naming.name(args.stack, name),
+            name=naming.role(args.stack, name),
             assume_role_policy=build_trust(args),
             max_session_duration=SESSION_SECONDS,
             opts=child,

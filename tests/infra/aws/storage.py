@@ -154,6 +154,33 @@ class Storage(Maker):
         wanted = pascal(inputs["rules"], id="ID")
         return dict(inputs) if rules == wanted else {"bucket": inputs["bucket"], "rules": rules}
 
+    def make_s3_BucketLogging(self, name: str, inputs: Inputs) -> None:
+        writing = {
+            "Effect": "Allow",
+            "Principal": {"Service": "logging.s3.amazonaws.com"},
+            "Action": "s3:PutObject",
+            "Resource": f"arn:aws:s3:::{inputs['targetBucket']}/*",
+        }
+        self._s3().create_bucket(
+            Bucket=inputs["targetBucket"], CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
+        self._s3().put_bucket_policy(
+            Bucket=inputs["targetBucket"],
+            Policy=json.dumps({"Version": "2012-10-17", "Statement": [writing]}),
+        )
+        target = {key: value for key, value in inputs.items() if key != "bucket"}
+        self._s3().put_bucket_logging(
+            Bucket=inputs["bucket"], BucketLoggingStatus={"LoggingEnabled": pascal(target)}
+        )
+
+    def read_s3_BucketLogging(self, name: str, inputs: Inputs) -> dict[str, Any]:
+        found = self._s3().get_bucket_logging(Bucket=inputs["bucket"])["LoggingEnabled"]
+        return {
+            "bucket": inputs["bucket"],
+            "targetBucket": found["TargetBucket"],
+            "targetPrefix": found["TargetPrefix"],
+        }
+
     def make_ecr_Repository(self, name: str, inputs: Inputs) -> None:
         (encryption,) = inputs["encryptionConfigurations"]
         self._ecr().create_repository(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from infra.components.aws.managed_postgres import entry_name
 from tests.infra.aws.making import Inputs, Maker, pascal
 
 _RDS_NAMES: Final = {
@@ -25,15 +26,23 @@ _RDS_NOT_AT_CREATION: Final = {
 """What Pulumi keeps for later calls, and what only a deployment can tell."""
 
 _RDS_READ: Final = {
+    "identifier": "DBInstanceIdentifier",
     "engine": "Engine",
+    "engineVersion": "EngineVersion",
     "instanceClass": "DBInstanceClass",
+    "dbName": "DBName",
+    "username": "MasterUsername",
     "allocatedStorage": "AllocatedStorage",
+    "maxAllocatedStorage": "MaxAllocatedStorage",
+    "storageType": "StorageType",
     "storageEncrypted": "StorageEncrypted",
     "multiAz": "MultiAZ",
     "publiclyAccessible": "PubliclyAccessible",
     "backupRetentionPeriod": "BackupRetentionPeriod",
     "deletionProtection": "DeletionProtection",
     "copyTagsToSnapshot": "CopyTagsToSnapshot",
+    "autoMinorVersionUpgrade": "AutoMinorVersionUpgrade",
+    "enabledCloudwatchLogsExports": "EnabledCloudwatchLogsExports",
 }
 _CACHE_NAMES: Final = {
     "description": "ReplicationGroupDescription",
@@ -43,10 +52,15 @@ _CACHE_NAMES: Final = {
     "multiAzEnabled": "MultiAZEnabled",
 }
 _CACHE_READ: Final = {
-    "automaticFailoverEnabled": ("AutomaticFailover", "enabled"),
-    "multiAzEnabled": ("MultiAZ", "enabled"),
-    "atRestEncryptionEnabled": ("AtRestEncryptionEnabled", True),
-    "transitEncryptionEnabled": ("TransitEncryptionEnabled", True),
+    "replicationGroupId": "ReplicationGroupId",
+    "description": "Description",
+    "engine": "Engine",
+    "nodeType": "CacheNodeType",
+    "atRestEncryptionEnabled": "AtRestEncryptionEnabled",
+    "transitEncryptionEnabled": "TransitEncryptionEnabled",
+    "transitEncryptionMode": "TransitEncryptionMode",
+    "snapshotRetentionLimit": "SnapshotRetentionLimit",
+    "autoMinorVersionUpgrade": "AutoMinorVersionUpgrade",
 }
 
 
@@ -132,14 +146,22 @@ class Stores(Maker):
             DBParameterGroupName=inputs["name"], DBParameterGroupFamily=inputs["family"], Description="made"
         )
         parameters = [
-            {"ParameterName": it["name"], "ParameterValue": it["value"], "ApplyMethod": "immediate"}
+            {"ParameterName": it["name"], "ParameterValue": it["value"], "ApplyMethod": it["applyMethod"]}
             for it in inputs["parameters"]
         ]
         self._rds().modify_db_parameter_group(DBParameterGroupName=inputs["name"], Parameters=parameters)
 
     def read_rds_ParameterGroup(self, name: str, inputs: Inputs) -> dict[str, Any]:
         found = self._rds().describe_db_parameter_groups(DBParameterGroupName=inputs["name"])
-        return {"name": inputs["name"], "family": found["DBParameterGroups"][0]["DBParameterGroupFamily"]}
+        parameters = self._rds().describe_db_parameters(DBParameterGroupName=inputs["name"])["Parameters"]
+        return {
+            "name": inputs["name"],
+            "family": found["DBParameterGroups"][0]["DBParameterGroupFamily"],
+            "parameters": [
+                {"name": it["ParameterName"], "value": it["ParameterValue"], "applyMethod": it["ApplyMethod"]}
+                for it in parameters
+            ],
+        }
 
     def make_rds_Instance(self, name: str, inputs: Inputs) -> None:
         asked = {key: value for key, value in inputs.items() if key not in _RDS_NOT_AT_CREATION}
@@ -149,8 +171,17 @@ class Stores(Maker):
 
     def read_rds_Instance(self, name: str, inputs: Inputs) -> dict[str, Any]:
         found = self._rds().describe_db_instances(DBInstanceIdentifier=inputs["identifier"])["DBInstances"][0]
-        assert "MasterUserSecret" in found, "the password is Secrets Manager's"
-        return {key: found[theirs] for key, theirs in _RDS_READ.items()}
+        entry = self.server.client("secretsmanager").describe_secret(
+            SecretId=found["MasterUserSecret"]["SecretArn"]
+        )
+        assert entry["Name"] == entry_name(entry["ARN"])
+        assert [it["VpcSecurityGroupId"] for it in found["VpcSecurityGroups"]] == [self.ids[f"group {name}"]]
+        return {
+            **{key: found[theirs] for key, theirs in _RDS_READ.items()},
+            "manageMasterUserPassword": found["MasterUserSecret"]["SecretStatus"] == "active",
+            "dbSubnetGroupName": found["DBSubnetGroup"]["DBSubnetGroupName"],
+            "parameterGroupName": found["DBParameterGroups"][0]["DBParameterGroupName"],
+        }
 
     def make_elasticache_SubnetGroup(self, name: str, inputs: Inputs) -> None:
         self._elasticache().create_cache_subnet_group(
@@ -187,4 +218,8 @@ class Stores(Maker):
         found = self._elasticache().describe_replication_groups(
             ReplicationGroupId=inputs["replicationGroupId"]
         )["ReplicationGroups"][0]
-        return {key: found[theirs] == value for key, (theirs, value) in _CACHE_READ.items()}
+        return {
+            **{key: found[theirs] for key, theirs in _CACHE_READ.items()},
+            "automaticFailoverEnabled": found["AutomaticFailover"] == "enabled",
+            "multiAzEnabled": found["MultiAZ"] == "enabled",
+        }
