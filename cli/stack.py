@@ -30,9 +30,10 @@ from infra.engine.direct import Options, ViolationsError
 from infra.engine.health import Check, health
 from infra.engine.helm import RELEASE
 from infra.engine.manifest import manifests
+from infra.engine.placeholders import refuse_placeholders
 from infra.engine.plan import is_outside
 from infra.engine.pulumi_cli import PulumiFailedError
-from infra.engine.record import record
+from infra.engine.record import REPOSITORY, record
 from infra.engine.render import missing, write_chart, write_tree
 from infra.engine.support import pulumi_only
 from infra.errors import PlatformError
@@ -99,6 +100,7 @@ def up(
     yes: Yes = False,
 ) -> None:
     """Build the images, make the cluster hold what the program declares, and wait until it is ready."""
+    refuse_placeholders(REPOSITORY, stack)
     if uses_pulumi(engine):
         run_pulumi("up", stack, "--yes", policies=True)
         return

@@ -50,7 +50,7 @@ def load(root: Path, stack: str) -> Project:
         )
     config = {
         _full_key(name, key): _text(stack_file, key, value)
-        for key, value in _section(stack_file, "config").items()
+        for key, value in section(stack_file, "config").items()
     }
     program = root / str(settings.get("main", "."))
     return Project(name, stack, root, program, config)
@@ -76,7 +76,12 @@ def _mapping(path: Path) -> dict[str, Any]:
     return content
 
 
-def _section(path: Path, key: str) -> dict[str, Any]:
+def section(path: Path, key: str) -> dict[str, Any]:
+    """A group of keys at the top of a file.
+
+    Raises:
+        PlatformError: There is no such file, or it is something else.
+    """
     section = _mapping(path).get(key) or {}
     if not isinstance(section, dict):
         raise PlatformError(f"{path}: `{key}` must hold keys and values, not {type(section).__name__}")
