@@ -50,7 +50,7 @@ def create(stack: Stack = "prod") -> None:
             f"stack {stack}: its secrets are in {of.title}, which this command can't write to",
             hint="make the entries that `mcpctl secrets list` shows with the store's own tools",
         )
-    client: SecretsManager = connect(of.region)
+    client: SecretsManager = connect(of.region, of.accounts)
     for entry in wanted:
         done = complete(client, entry)
         if done.made:

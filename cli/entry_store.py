@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
@@ -28,10 +28,12 @@ class Store:
     Attributes:
         title: The store's object in the cluster.
         region: Of the AWS Secrets Manager that it is; None where the stack doesn't declare the store.
+        accounts: Those that it may be in.
     """
 
     title: str
     region: str | None
+    accounts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,14 @@ def store(graph: Graph) -> Store | None:
         made = graph.by_type(_STORE).get(reference["name"])
         region = made.inputs["spec"]["provider"]["aws"]["region"] if made else None
         where = f" (AWS Secrets Manager, {region})" if region else ""
-        return Store(f"{reference['kind']} {reference['name']}{where}", region)
+        return Store(f"{reference['kind']} {reference['name']}{where}", region, _accounts(graph))
     return None
+
+
+def _accounts(graph: Graph) -> tuple[str, ...]:
+    """The accounts that the stack may be deployed to; providers get lists as JSON."""
+    providers = graph.by_type("pulumi:providers:aws").values()
+    return tuple(it for provider in providers for it in json.loads(provider.inputs["allowedAccountIds"]))
 
 
 def entries(graph: Graph) -> list[Entry]:
@@ -117,19 +125,33 @@ def _with(items: tuple[str, ...], item: str) -> tuple[str, ...]:
     return items if item in items else (*items, item)
 
 
-def connect(region: str) -> SecretsManager:
+def connect(region: str, accounts: Sequence[str]) -> SecretsManager:
     """AWS Secrets Manager, with the credentials that AWS's tools find.
 
+    Args:
+        region: Where it is.
+        accounts: Those of the stack; with another's credentials, its secrets would be where nobody looks.
+
     Raises:
-        PlatformError: boto3 is not there.
+        PlatformError: boto3 is not there, or the credentials are none or another account's.
     """
     try:
         import boto3  # noqa: PLC0415 - optional: nothing else of mcpctl needs it
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
     except ImportError as error:
         raise PlatformError(
             "this needs boto3, AWS's library for Python",
             hint="pip install boto3, or use the AWS CLI as docs/guides/secrets.md shows",
         ) from error
+    try:
+        found = str(cast("Any", boto3).client("sts", region_name=region).get_caller_identity()["Account"])
+    except (BotoCoreError, ClientError) as error:
+        raise PlatformError(f"AWS: {error}", hint="check AWS credentials") from error
+    if found not in accounts:
+        raise PlatformError(
+            f"the AWS credentials are of account {found}, and the stack is in {' or '.join(accounts)}",
+            hint="Nothing was changed. Choose other credentials (AWS_PROFILE), or correct aws.account.",
+        )
     return cast("SecretsManager", boto3.client("secretsmanager", region_name=region))  # pyright: ignore[reportUnknownMemberType] - its overloads are one a service
 
 

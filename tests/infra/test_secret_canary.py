@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,11 @@ from tests.infra.aws.server import Server
 from tests.infra.variants import without
 
 MARK = "canary7Kx2"
+MADE = {
+    *("gateway-database", "gateway-state-keys-first", "postgres-auth"),
+    *("redis-auth", "redis-replication", "token-issuer"),
+}
+"""What the program makes at random, in one stack or the other."""
 OUTPUTS: list[str] = ["result", "privateKeyPem", "publicKeyPem"]
 
 
@@ -42,9 +47,11 @@ def traces(text: str) -> list[str]:
     """What of the canaries is in a text: themselves, their base64 or their hash."""
     canaries = {MARK, *(base64.b64encode(b"x" * shift + MARK.encode()).decode()[4:-4] for shift in range(3))}
     hashes = {
-        hashlib.sha256(f"{MARK}{name}".encode()).hexdigest() for name in ("redis-auth", "postgres-auth")
+        algorithm(f"{MARK}{name}".encode()).hexdigest()
+        for name in MADE
+        for algorithm in (hashlib.sha256, hashlib.sha1, hashlib.md5)
     }
-    return [item for item in canaries | hashes if item in text]
+    return [item for item in {*canaries, MARK.encode().hex(), *hashes} if item in text]
 
 
 def shown(value: object) -> Any:
@@ -78,6 +85,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         if item.type in GENERATORS
     }
     assert canaries
+    assert {item.name for item in planned.resources if item.type in GENERATORS} <= MADE, "name it in MADE"
     return evaluated(request.param, project=folder, dry_run=False, generated=canaries)
 
 
@@ -151,6 +159,22 @@ def test_entries_of_the_store_are_completed_and_never_shown(prod: Graph, aws: Se
     assert "made" not in again.output.replace("evaluate", "")
     assert [text for it in values.values() for text in it.values() if text in printed] == []
     assert traces(json.dumps(shown({item.urn: dict(item.inputs) for item in prod.resources}))) == []
+
+
+def test_entries_are_made_in_the_stacks_account_only(
+    monkeypatch: pytest.MonkeyPatch, prod: Graph, aws: Server
+) -> None:
+    before = content(aws)
+    providers = [it for it in prod.resources if it.type == "pulumi:providers:aws"]
+    elsewhere = [
+        replace(it, inputs={**it.inputs, "allowedAccountIds": '["987654321098"]'}) for it in providers
+    ]
+    others = [it for it in prod.resources if it not in providers]
+    monkeypatch.setattr(cli.entries, "record", giving(Graph("p", "prod", (*elsewhere, *others), {})))
+    refused = CliRunner().invoke(app, ["secrets", "create", "--stack", "prod"])
+    assert isinstance(refused.exception, PlatformError)
+    assert "are of account 123456789012, and the stack is in 987654321098" in str(refused.exception)
+    assert content(aws) == before
 
 
 def content(aws: Server) -> dict[str, dict[str, str]]:
