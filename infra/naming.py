@@ -38,6 +38,7 @@ STATE_KEYS: Final = "gateway-state-keys"
 EDGE: Final = "edge"
 EDGE_CERTIFICATE: Final = "edge-tls"
 EDGE_REDIRECT: Final = "edge-redirect"
+ACME_SOLVER: Final = "acme-solver"
 SECRET_STORE: Final = "secrets-manager"  # noqa: S105 - an object's name
 ALERTS: Final = "alerts"
 OBJECTIVES: Final = "objectives"
@@ -68,7 +69,7 @@ RESERVED: Final = frozenset(
         ),
         *(BACKUP_CONFIGURATION, BACKUP_POSTGRES, BACKUP_REDIS, ALL_BACKUPS),
         *(RESTORE_CONFIGURATION, RESTORE_DRILL, RESTORE_POSTGRES, RESTORE_REDIS),
-        *(EDGE, TOKEN_ISSUER, ISSUER_KEYS, STATE_KEYS, PROJECT, PEERS),
+        *(ACME_SOLVER, EDGE, TOKEN_ISSUER, ISSUER_KEYS, STATE_KEYS, PROJECT, PEERS),
         *(DEFAULT_DENY, EVERY_POD, SERVERS, SERVICES, WAYPOINT),
         # Of replicated stores; the last three are CloudNativePG's Services.
         *(f"{REDIS}-members", f"{POSTGRES}-rw", f"{POSTGRES}-ro", f"{POSTGRES}-r"),

@@ -11,6 +11,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.certificates import Certificate, CertificateSpec, IssuerReference
 from infra.components import edge_envoy as envoy
+from infra.components import edge_proxies as proxies
 from infra.gateway_api import (
     AllowedRoutes,
     BackendReference,
@@ -91,7 +92,9 @@ def build_gateway(args: EdgeArgs) -> GatewaySpec:
         listeners=(*secure, *(plain if edge.redirect else ())),
         # Proxies in the stack's namespace are then known to its network policies.
         infrastructure=GatewayInfrastructure(
-            labels=labels(args.stack, EDGE, "platform"), annotations=edge.annotations or None
+            labels=labels(args.stack, EDGE, "platform"),
+            annotations=edge.annotations or None,
+            parameters_ref=proxies.REFERENCE if edge.envoy_gateway else None,
         ),
     )
 
@@ -152,6 +155,8 @@ class Edge(pulumi.ComponentResource):
         if settings.redirect:
             HttpRoute(EDGE_REDIRECT, metadata(EDGE_REDIRECT), build_redirect(args), child)
         if settings.envoy_gateway:
+            running = proxies.build_proxies(args.stack, settings.envoy_gateway)
+            proxies.EnvoyProxy(EDGE, metadata(EDGE), running, child)
             client = envoy.build_client_policy(settings.envoy_gateway, args.body_seconds)
             envoy.ClientTrafficPolicy(EDGE, metadata(EDGE), client, child)
             backend = envoy.build_backend_policy(

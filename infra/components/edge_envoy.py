@@ -13,6 +13,7 @@ from infra.settings.edge import EnvoyGateway
 
 API_VERSION: Final = "gateway.envoyproxy.io/v1alpha1"
 
+_WORTH_COMPRESSING: Final = "1Ki"
 _EVERYWHERE: Final = ("0.0.0.0/0", "::/0")
 
 
@@ -151,12 +152,37 @@ class BackendTimeout:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CircuitBreaker:
+    """The most that a proxy has open to all pods together: 1024 of each unless said, which streams use up."""
+
+    max_connections: int
+    max_pending_requests: int
+    max_parallel_requests: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gzip:
+    """Gzip as Envoy does it: texts and JSON, but no streams of events."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Compressor:
+    """Answers are compressed for clients that ask for it."""
+
+    min_content_length: str
+    gzip: Gzip = Gzip()
+    type: Literal["Gzip"] = "Gzip"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BackendTrafficPolicySpec:
     """How requests of a route go on to pods."""
 
     target_refs: tuple[TargetReference, ...]
     rate_limit: RateLimit
     request_buffer: RequestBuffer
+    circuit_breaker: CircuitBreaker
+    compressor: tuple[Compressor, ...]
     load_balancer: LoadBalancer
     timeout: BackendTimeout
 
@@ -180,6 +206,7 @@ def build_backend_policy(
 ) -> BackendTrafficPolicySpec:
     """Limits for each client address and each request; the replica with the fewest open requests is next."""
     limit = RateLimitValue(requests=settings.client_per_second, unit="Second")
+    most = settings.connections
     rules = tuple(
         RateLimitRule(
             client_selectors=(ClientSelector(source_cidr=SourceMatch(value=cidr, type="Distinct")),),
@@ -191,6 +218,10 @@ def build_backend_policy(
         target_refs=(TargetReference(kind="HTTPRoute", name=EDGE),),
         rate_limit=RateLimit(local=LocalRateLimit(rules=rules)),
         request_buffer=RequestBuffer(limit=str(max_body_bytes)),
+        circuit_breaker=CircuitBreaker(
+            max_connections=most, max_pending_requests=most, max_parallel_requests=most
+        ),
+        compressor=(Compressor(min_content_length=_WORTH_COMPRESSING),),
         load_balancer=LoadBalancer(type="LeastRequest"),
         timeout=BackendTimeout(http=BackendHttpTimeout(request_timeout=f"{stream_seconds}s")),
     )

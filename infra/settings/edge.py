@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from infra.settings.fields import Cidr, Group, Label, Text, reject
+from infra.settings.workloads import Scaled
 
 
 class Certificate(Group):
@@ -17,6 +18,9 @@ class Certificate(Group):
     """Of cert-manager, which must be in the cluster."""
     issuer_kind: Literal["ClusterIssuer", "Issuer"] = "ClusterIssuer"
     """An Issuer is one of the stack's own namespace."""
+    http01: bool = False
+    """Whether the issuer proves the names by ACME's HTTP-01: cert-manager then answers on port 80 by a pod in
+    the stack's namespace, which the front door may call. DNS-01 needs nothing of the stack."""
     secret: Label | None = None
     """Of the type kubernetes.io/tls, in the stack's namespace."""
 
@@ -24,6 +28,10 @@ class Certificate(Group):
     def _comes_one_way(self) -> Certificate:
         if (self.issuer is None) == (self.secret is None):
             reject("issuer", "must be set, or secret instead: the certificate comes one way")
+        if self.http01 and self.issuer is None:
+            reject(
+                "http01", "must be left out where secret is set: nobody has to prove anything", self.http01
+            )
         return self
 
 
@@ -49,13 +57,13 @@ class Proxies(Group):
         return self
 
 
-class EnvoyGateway(Group):
-    """What Envoy Gateway does beyond the Gateway API; the gateway itself has limits for each principal."""
+class EnvoyGateway(Scaled):
+    """Envoy Gateway's proxies: how many, and limits of each. The gateway has more, for each principal."""
 
     client_per_second: int = Field(default=50, ge=1, le=100_000)
     """Requests of one client address to one proxy; more are answered with 429."""
     connections: int = Field(default=10_000, ge=1, le=1_000_000)
-    """To one proxy."""
+    """To one proxy, and the requests that it has open at the gateway, streams among them."""
 
 
 class Edge(Group):
@@ -73,3 +81,13 @@ class Edge(Group):
     """The longest that an answer takes. Streams of changes end then, and clients open them anew."""
     annotations: Mapping[Text, str] = {}
     """Of what the class makes for the Gateway, such as those that a cloud's load balancer reads."""
+
+    @model_validator(mode="after")
+    def _names_can_be_proven(self) -> Edge:
+        if self.certificate.http01 and not self.redirect:
+            reject(
+                "certificate.http01",
+                "must be left out where redirect is false: it needs port 80",
+                self.certificate.http01,
+            )
+        return self

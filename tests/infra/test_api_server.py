@@ -51,7 +51,7 @@ CRDS = {
     "github.com/cert-manager/cert-manager": ["deploy/crds/cert-manager.io_certificates.yaml"],
     "github.com/envoyproxy/gateway": [
         f"charts/gateway-helm/charts/crds/crds/generated/gateway.envoyproxy.io_{plural}.yaml"
-        for plural in ("backendtrafficpolicies", "clienttrafficpolicies")
+        for plural in ("backendtrafficpolicies", "clienttrafficpolicies", "envoyproxies")
     ],
     "sigs.k8s.io/gateway-api": [
         # Retries of routes are in the standard channel from 1.7 on.
@@ -64,7 +64,7 @@ ON = {"monitoring": {"runbooks": RUNBOOKS}}
 CUSTOM = {"ServiceMonitor", "PrometheusRule"}
 OF_POSTGRES = {"PodMonitor", "Cluster", "ScheduledBackup", "ObjectStore"}
 OF_SECRETS = {"ExternalSecret", "SecretStore"}
-OF_EDGE = {"BackendTrafficPolicy", "Certificate", "ClientTrafficPolicy", "Gateway", "HTTPRoute"}
+OF_EDGE = {"BackendTrafficPolicy", "Certificate", "ClientTrafficPolicy", "EnvoyProxy", "Gateway", "HTTPRoute"}
 OF_MESH = {"PeerAuthentication", "AuthorizationPolicy", "DestinationRule"}
 OF_MODE = {True: {"Gateway", "HTTPRoute"}, False: {"VirtualService"}}
 

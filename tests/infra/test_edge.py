@@ -8,8 +8,13 @@ from typing import Any
 
 import pytest
 
+from infra.components.edge_proxies import build_proxies
+from infra.custom_resources import to_data
 from infra.engine.graph import Graph
 from infra.engine.manifest import manifests
+from infra.naming import Stack
+from infra.settings.edge import EnvoyGateway
+from infra.settings.subscriptions import Subscriptions
 from services.gateway.access import METADATA_PATH as SERVED_METADATA_PATH
 from tests.evaluated import evaluated
 from tests.infra.flows import declared_pods, flows
@@ -112,6 +117,43 @@ def test_requests_are_bounded_in_size_and_number_and_go_to_the_least_busy_replic
     ]
 
 
+def test_streams_use_up_no_bound_below_that_of_connections(prod: Graph) -> None:
+    """Envoy's own is 1024 requests to all pods: streams alone would reach it, and calls would get 503."""
+    most = objects(prod, "ClientTrafficPolicy")["edge"]["spec"]["connection"]["connectionLimit"]["value"]
+    breaker = objects(prod, "BackendTrafficPolicy")["edge"]["spec"]["circuitBreaker"]
+    assert breaker == dict.fromkeys(("maxConnections", "maxParallelRequests", "maxPendingRequests"), most)
+    assert most > Subscriptions().max_streams * 3, "of the fewest replicas"
+
+
+def test_the_front_doors_proxies_survive_a_node(prod: Graph) -> None:
+    """Envoy Gateway alone runs one."""
+    reference = objects(prod, "Gateway")["edge"]["spec"]["infrastructure"]["parametersRef"]
+    assert reference == {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": "edge"}
+    made = objects(prod, "EnvoyProxy")["edge"]["spec"]["provider"]["kubernetes"]
+    assert "replicas" not in made["envoyDeployment"], "Envoy Gateway would set it again and again"
+    assert (made["envoyHpa"]["minReplicas"], made["envoyHpa"]["maxReplicas"]) == (3, 6)
+    assert made["envoyPDB"] == {"maxUnavailable": 1}
+    spread = made["envoyDeployment"]["pod"]["topologySpreadConstraints"]
+    assert [it["topologyKey"] for it in spread] == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+    assert {
+        it["labelSelector"]["matchLabels"]["gateway.envoyproxy.io/owning-gateway-name"] for it in spread
+    } == {"edge"}
+
+
+def test_a_number_of_proxies_may_be_fixed(stack: Stack) -> None:
+    alone = to_data(build_proxies(stack, EnvoyGateway()))["provider"]["kubernetes"]
+    assert alone["envoyDeployment"]["replicas"] == 1
+    assert not alone.keys() & {"envoyHpa", "envoyPDB"}, "a single one may be drained"
+    two = to_data(build_proxies(stack, EnvoyGateway(replicas=2)))["provider"]["kubernetes"]
+    assert two["envoyDeployment"]["replicas"] == 2
+    assert two["envoyPDB"] == {"maxUnavailable": 1}
+
+
+def test_large_answers_are_compressed(prod: Graph) -> None:
+    (gzip,) = objects(prod, "BackendTrafficPolicy")["edge"]["spec"]["compressor"]
+    assert gzip == {"type": "Gzip", "gzip": {}, "minContentLength": "1Ki"}, "without `gzip` it is ignored"
+
+
 def test_a_secret_that_is_there_needs_no_cert_manager_and_port_80_can_be_closed(beside: Graph) -> None:
     assert objects(beside, "Certificate") == {}
     assert "edge-redirect" not in objects(beside, "HTTPRoute")
@@ -145,7 +187,7 @@ def reached(graph: Graph, proxies: Object | None = None) -> set[str]:
     return {
         flow
         for flow in flows(policies, places, namespaces)
-        if flow.endswith("→gateway:8080") or "front-proxy" in flow
+        if flow.endswith(("→gateway:8080", "→solver:8089")) or "front-proxy" in flow
     }
 
 
@@ -171,6 +213,39 @@ def test_proxies_in_the_namespace_alone_take_clients_and_alone_call_the_gateway(
         "prometheus→front-proxy:9090",
         *(f"{client}→front-proxy:443" for client in clients),
     }
+
+
+SOLVER = {
+    "kind": "Deployment",
+    "metadata": {"name": "solver", "namespace": "mcp-prod"},
+    "spec": {
+        "template": {
+            "metadata": {"labels": {"acme.cert-manager.io/http01-solver": "true"}},
+            "spec": {
+                "containers": [{"name": "acmesolver", "ports": [{"name": "http", "containerPort": 8089}]}]
+            },
+        }
+    },
+}
+"""What cert-manager runs in the certificate's namespace, as a pod, while it proves a name by HTTP-01."""
+
+
+def test_names_are_proven_over_http_only_where_that_is_set(prod: Graph, tmp_path: Path) -> None:
+    assert not [flow for flow in reached(prod, SOLVER) if "solver" in flow]
+    edge = {
+        "gateway_class": "envoy",
+        "certificate": {"issuer": "letsencrypt", "http01": True},
+        "proxies": {"namespace": "envoy-gateway-system"},
+    }
+    proven = evaluate_prod_with(tmp_path, edge=edge)
+    assert reached(proven, SOLVER) == {"front-door→gateway:8080", "front-door→solver:8089"}
+    policy = objects(proven, "AuthorizationPolicy")["acme-solver"]["spec"]
+    (rule,) = policy["rules"]
+    assert policy["selector"] == {"matchLabels": {"acme.cert-manager.io/http01-solver": "true"}}
+    assert rule["from"][0]["source"]["principals"] == [
+        "cluster.local/ns/envoy-gateway-system/sa/envoy-mcp-prod-edge-8108dc24"
+    ]
+    assert rule["to"] == [{"operation": {"ports": ["8089"]}}]
 
 
 def test_the_mesh_knows_proxies_in_the_namespace_by_their_service_account(beside: Graph) -> None:
