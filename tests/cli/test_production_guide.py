@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 import yaml
 
 from infra.engine.manifest import manifests
+from infra.naming import EDGE, namespace
 from tests.cli.documented import REPOSITORY, commands
 from tests.evaluated import evaluated
 
@@ -71,3 +74,19 @@ def test_what_needs_no_cluster_works_as_written(words: tuple[str, ...], tmp_path
 @pytest.mark.parametrize("block", re.findall(r"^```yaml\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL))
 def test_its_files_are_yaml(block: str) -> None:
     assert isinstance(yaml.safe_load(block), dict)
+
+
+def test_the_meshs_callers_have_the_accounts_that_the_guides_installations_make() -> None:
+    """Charts name theirs after release and chart; Envoy Gateway its proxies' by a hash of the Gateway."""
+    lines = GUIDE.replace("\\\n", " ").splitlines()
+    installed = [shlex.split(line) for line in lines if line.startswith("helm install ")]
+    (operator,) = (words for words in installed if words[3] == "cloudnative-pg")
+    (prometheus,) = (words for words in installed if words[3].endswith("/kube-prometheus-stack"))
+    door = f"{namespace('prod')}/{EDGE}"
+    config = yaml.safe_load((REPOSITORY / "Pulumi.prod.yaml").read_text())["config"]
+    assert prometheus[2] in prometheus[3], "the chart's name is part of the release's"
+    assert config["mcp-platform:mesh"]["callers"] == {
+        operator[operator.index("--namespace") + 1]: f"{operator[2]}-{operator[3]}",
+        prometheus[prometheus.index("--namespace") + 1]: f"{prometheus[2]}-prometheus",
+        "envoy-gateway-system": f"envoy-{door.replace('/', '-')}-{sha256(door.encode()).hexdigest()[:8]}",
+    }

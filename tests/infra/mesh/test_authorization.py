@@ -32,7 +32,7 @@ from tests.infra.test_flows import (
 NETWORK = Network(api_server_cidrs=("10.250.0.0/16",))
 CALLERS = {
     "prometheus": (MONITORING, "kube-prometheus-stack-prometheus"),
-    "operator": (OPERATOR, "cnpg-manager"),
+    "operator": (OPERATOR, "cnpg-cloudnative-pg"),
     "front-door": (FRONT_DOOR, "envoy-mcp-prod-edge-8108dc24"),
 }
 """Whom prod knows in other namespaces."""
