@@ -36,8 +36,10 @@ _SHUTDOWN_SECONDS: Final = 60
 _FINISH_SECONDS: Final = 15
 _ISOLATION_MILLISECONDS: Final = 2000
 _SIDECAR: Final = cnpg.Resources(
-    requests={"cpu": "50m", "memory": "256Mi"}, limits={"cpu": "500m", "memory": "256Mi"}
+    requests={"cpu": "50m", "memory": "512Mi", "ephemeral-storage": "64Mi"},
+    limits={"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "1Gi"},
 )
+"""A copy of even a small database takes 256 MiB at times, and keeps parts on disk before it sends them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -49,6 +49,19 @@ def build_group(stack: Stack, monitoring: Monitoring, patience: Mapping[str, int
             "{{ $labels.cronjob }} hasn't succeeded for {{ $value | humanizeDuration }}.",
         ),
     ]
+    rules.append(
+        alert(
+            stack,
+            monitoring,
+            "McpBackupUnknown",
+            expr=" or ".join(
+                f"absent({series.of('kube_cronjob_created', cronjob=name)})" for name in sorted(patience)
+            ),
+            lasting="15m",
+            severity="warning",
+            summary="Nothing is known of {{ $labels.cronjob }}: its other alerts are blind.",
+        )
+    )
     if drills:
         summary = "No restore drill has passed for {{ $value | humanizeDuration }}: do backups come back?"
         rules.append(_missing(stack, monitoring, "McpRestoreDrillMissing", drills, "warning", summary))

@@ -11,6 +11,8 @@ from infra.naming import POSTGRES, REDIS
 _MOST_UNSENT: Final = 10
 """Segments of Postgres' log, 16 MiB each, that wait to be archived."""
 _OLDEST_COPY_SECONDS: Final = 36 * 3600
+_FIRST_COPY: Final = "6h"
+"""In which the first copy is made: it begins with the database. Until then its time is 0."""
 
 Condition = tuple[str, str, str, str]
 """An alert's name, expression, duration and summary."""
@@ -50,6 +52,8 @@ def _redis(own: Series, replicas: int) -> tuple[Condition, ...]:
 def _postgres(own: Series, standbys: int) -> tuple[Condition, ...]:
     unsent = own.of("cnpg_collector_pg_wal_archive_status", value="ready")
     copied = own.of("barman_cloud_cloudnative_pg_io_last_available_backup_timestamp")
+    late = f"time() - max({copied} > 0) > {_OLDEST_COPY_SECONDS}"
+    never = f"(max({copied}) == 0 and max({copied} offset {_FIRST_COPY}) == 0)"
     return (
         (
             "McpPostgresStandbyMissing",
@@ -59,7 +63,7 @@ def _postgres(own: Series, standbys: int) -> tuple[Condition, ...]:
         ),
         (
             "McpPostgresArchiveBehind",
-            f"max({unsent}) > {_MOST_UNSENT} or time() - max({copied} > 0) > {_OLDEST_COPY_SECONDS}",
+            f"max({unsent}) > {_MOST_UNSENT} or {late} or {never}",
             "15m",
             "Postgres' log or its nightly copy doesn't reach the archive: what is new can't be restored.",
         ),

@@ -300,8 +300,21 @@ STATE = (
     quiet(
         "McpPostgresArchiveBehind",
         "some wait, and there is no copy yet",
-        "25m",
-        {UNSENT: "10x30", COPIED: "0x30"},
+        "5h",
+        {UNSENT: "10x400", COPIED: "0x400"},
+    ),
+    fires(
+        "McpPostgresArchiveBehind",
+        "no copy was ever made",
+        "7h",
+        {UNSENT: "0x500", COPIED: "0x500"},
+        "Postgres' log or its nightly copy doesn't reach the archive: what is new can't be restored.",
+    ),
+    quiet(
+        "McpPostgresArchiveBehind",
+        "the first copy took hours",
+        "7h",
+        {UNSENT: "0x500", COPIED: "0x360 21000x140"},
     ),
     fires(
         "McpAuditRecordsLost",
@@ -465,6 +478,15 @@ BACKUPS = (
         {**MADE, f"{SUCCEEDED}{DUMPS}": OFTEN, f"{SUCCEEDED}{COPIES}": OFTEN},
     ),
     quiet("McpBackupMissing", "a stack that has been there for a day", "24h", MADE),
+    fires(
+        "McpBackupUnknown",
+        "a CronJob that is gone, or nobody who tells of it",
+        "1h",
+        {f"kube_cronjob_created{labels}": "0x100" for labels in (DUMPS, DRILLS)},
+        "Nothing is known of backup-redis: its other alerts are blind.",
+        cronjob="backup-redis",
+    ),
+    quiet("McpBackupUnknown", "all are there", "1h", MADE),
     fires(
         "McpRestoreDrillMissing",
         "no drill for more than a week",
