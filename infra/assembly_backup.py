@@ -9,6 +9,7 @@ import pulumi
 from infra.assembly_images import PushedTo, service_image, store_images
 from infra.components.aws import naming
 from infra.components.backup import Backup
+from infra.components.backup_configuration import configuration
 from infra.components.backup_flows import backup_flows
 from infra.components.backup_pods import BackupArgs, Place
 from infra.components.postgres import PostgresEndpoint
@@ -71,6 +72,7 @@ def assemble_backup(
         postgres_image=server,
         postgres=stores.postgres,
         redis=None if isinstance(settings.redis, ExternalRedis) else stores.redis,
+        configuration=configuration(settings),
     )
     Backup(BACKUP, args, opts)
     return backup_flows(args, settings.network)

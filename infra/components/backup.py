@@ -22,6 +22,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgs
 
 from infra.components import backup_pods as pods
+from infra.components.backup_configuration import Configuration
 from infra.components.backup_pods import BackupArgs
 from infra.components.identity import Identity, IdentityArgs
 from infra.components.pods import Container, Pod, build_pod
@@ -141,11 +142,11 @@ def build_failure_policy() -> PodFailurePolicyArgs:
     )
 
 
-def reading_rules() -> list[PolicyRuleArgs]:
+def reading_rules(found: Configuration) -> list[PolicyRuleArgs]:
     """What the configuration's backup reads."""
     return [
         PolicyRuleArgs(api_groups=[version.rpartition("/")[0]], resources=list(resources), verbs=["list"])
-        for version, resources in pods.CONFIGURATION.items()
+        for version, resources in found.items()
     ]
 
 
@@ -167,7 +168,7 @@ class Backup(pulumi.ComponentResource):
             identity = IdentityArgs(
                 stack=args.stack,
                 component="backup",
-                rules=reading_rules() if it.name == BACKUP_CONFIGURATION else (),
+                rules=reading_rules(args.configuration) if it.name == BACKUP_CONFIGURATION else (),
                 annotations=args.place.annotations.get(it.name, {}),
             )
             Identity(it.name, identity, opts=child)

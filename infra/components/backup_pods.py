@@ -9,6 +9,7 @@ from typing import Final
 
 import pulumi
 
+from infra.components.backup_configuration import Configuration
 from infra.components.mounts import Files, Mount, api_access, files, memory, pods_own_claim, scratch
 from infra.components.pods import Container
 from infra.components.postgres import DATABASE, PORT, PostgresEndpoint
@@ -21,24 +22,6 @@ from infra.settings.backup import Backup
 from infra.settings.workloads import Limits, Requests, Resources
 
 CA_FILE: Final = "postgres-ca.pem"
-
-CONFIGURATION: Final[Mapping[str, Sequence[str]]] = {
-    "v1": (
-        "configmaps",
-        "limitranges",
-        "persistentvolumeclaims",
-        "resourcequotas",
-        "serviceaccounts",
-        "services",
-    ),
-    "apps/v1": ("deployments", "statefulsets"),
-    "autoscaling/v2": ("horizontalpodautoscalers",),
-    "batch/v1": ("cronjobs",),
-    "networking.k8s.io/v1": ("networkpolicies",),
-    "policy/v1": ("poddisruptionbudgets",),
-    "rbac.authorization.k8s.io/v1": ("roles", "rolebindings"),
-}
-"""What is backed up as configuration, by API group and version. Never Secrets."""
 
 _CONFIG_PATH: Final = "/etc/mcp-backup"
 _BUCKET_PATH: Final = "/run/secrets/bucket"
@@ -97,6 +80,7 @@ class BackupArgs:
         postgres_image: Of the server that drills restore to.
         postgres: What is dumped.
         redis: What is copied; None where that is somebody else's.
+        configuration: What of the namespace's objects.
     """
 
     stack: Stack
@@ -106,6 +90,7 @@ class BackupArgs:
     postgres_image: pulumi.Input[str]
     postgres: PostgresEndpoint
     redis: RedisEndpoint | None
+    configuration: Configuration
 
 
 def dump_postgres(args: BackupArgs, seconds: int) -> list[Container]:
@@ -142,7 +127,7 @@ def copy_redis(args: BackupArgs, redis: RedisEndpoint) -> list[Container]:
 
 def read_configuration(args: BackupArgs) -> list[Container]:
     """The namespace's objects, as far as its account may read them."""
-    env = {"BACKUP_RESOURCES": json.dumps(CONFIGURATION)}
+    env = {"BACKUP_RESOURCES": json.dumps(args.configuration)}
     return [_program(args, BACKUP, ["configuration"], env=env, mounts=[api_access()])]
 
 
