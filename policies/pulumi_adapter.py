@@ -4,6 +4,9 @@ Every rule about single objects is a resource policy under its own id. The SDK d
 anew for each stack policy, so those rules are grouped: one policy for the mandatory ones of a few families
 together, one for all that only advise. What no rule can enforce is said aloud by policies of its own:
 unknowns, exemptions.
+
+The engine shows whole-stack policies what the cluster or the cloud answered, with every default it filled
+in. Judged is what the program declares, which resource policies have seen before.
 """
 
 from __future__ import annotations
@@ -57,18 +60,26 @@ TOGETHER: Final[Mapping[str, str]] = {
 }
 """The whole-stack policies for what is mandatory: name of a group of families → title."""
 
+Declared = dict[str, Any]
+"""URN → properties that the program gave the resource."""
+
 
 def policies(environment: str) -> list[Policy]:
     """The pack's policies with the enforcement of "dev" or "prod"."""
     rules = [rule for rule in RULES.values() if not rule.check_stack]
     enabled = [rule for rule in rules if rule.in_environment(environment) is not Enforcement.DISABLED]
+    declared: Declared = {}
     return [
-        *(_resource_policy(rule, environment) for rule in rules),
+        *(_resource_policy(rule, environment, declared) for rule in rules),
         _notices(
-            "unverifiable", "Values that are not known yet can't be checked", enabled, Status.UNVERIFIABLE
+            "unverifiable",
+            "Values that are not known yet can't be checked",
+            enabled,
+            Status.UNVERIFIABLE,
+            declared,
         ),
-        _notices("exempted", "Objects that are exempt from a rule", enabled, Status.EXEMPT),
-        *_stack_policies(environment),
+        _notices("exempted", "Objects that are exempt from a rule", enabled, Status.EXEMPT, declared),
+        *_stack_policies(environment, declared),
     ]
 
 
@@ -89,8 +100,9 @@ def _schema(rules: Iterable[Rule]) -> PolicyConfigSchema | None:
     return PolicyConfigSchema(dict(_SETTINGS[name] for name in sorted(settings))) if settings else None
 
 
-def _resource_policy(rule: Rule, environment: str) -> ResourceValidationPolicy:
+def _resource_policy(rule: Rule, environment: str, declared: Declared) -> ResourceValidationPolicy:
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
+        declared[args.urn] = args.props
         if not _is_about(rule, args.resource_type):
             return
         for result in _results_of(args, [rule], options_for(environment, [rule], args.get_config())):
@@ -129,10 +141,13 @@ def _remedy(rule: Rule) -> Callable[[ResourceValidationArgs], Properties | None]
     return remediate
 
 
-def _notices(name: str, title: str, rules: list[Rule], status: Status) -> ResourceValidationPolicy:
+def _notices(
+    name: str, title: str, rules: list[Rule], status: Status, declared: Declared
+) -> ResourceValidationPolicy:
     """An advisory policy that says which findings of the resource rules have this status."""
 
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
+        declared[args.urn] = args.props
         for result in _results_of(args, rules, Options()):
             if result.status is status:
                 report(_with_id(result), None)
@@ -151,7 +166,7 @@ def _results_of(args: ResourceValidationArgs, rules: list[Rule], options: Option
     if not about:
         return
     subject = kubernetes_object(args.resource_type, args.props, args.urn, args.name)
-    resource = declared_resource(args)
+    resource = declared_resource(args, args.props)
     for rule in about:
         if subject is not None:
             yield from check_object(rule, subject, options)
@@ -162,7 +177,7 @@ def _is_about(rule: Rule, resource_type: str) -> bool:
     return not rule.kinds or not rule.kinds.isdisjoint((kind_of(resource_type), resource_type))
 
 
-def _stack_policies(environment: str) -> Iterator[StackValidationPolicy]:
+def _stack_policies(environment: str, declared: Declared) -> Iterator[StackValidationPolicy]:
     rules = [rule for family in FAMILIES for rule in family.rules if rule.check_stack]
     for together, title in TOGETHER.items():
         names = {family.name for family in FAMILIES if family.together == together}
@@ -171,7 +186,8 @@ def _stack_policies(environment: str) -> Iterator[StackValidationPolicy]:
             for rule in rules
             if rule.family in names and rule.in_environment(environment) is Enforcement.MANDATORY
         ]
-        yield _stack_policy(f"{together}-of-stack", title, mandatory, environment, EnforcementLevel.MANDATORY)
+        level = EnforcementLevel.MANDATORY
+        yield _stack_policy(f"{together}-of-stack", title, mandatory, environment, level, declared)
     enabled = [rule for rule in rules if rule.in_environment(environment) is not Enforcement.DISABLED]
     yield _stack_policy(
         "stack-advice",
@@ -179,17 +195,19 @@ def _stack_policies(environment: str) -> Iterator[StackValidationPolicy]:
         enabled,
         environment,
         EnforcementLevel.ADVISORY,
+        declared,
     )
 
 
 def _stack_policy(
-    name: str, title: str, rules: list[Rule], environment: str, level: EnforcementLevel
+    name: str, title: str, rules: list[Rule], environment: str, level: EnforcementLevel, declared: Declared
 ) -> StackValidationPolicy:
     """One policy for several whole-stack rules: it reports either what blocks, or everything else."""
     mandatory = level is EnforcementLevel.MANDATORY
+    worst = max((rule.severity for rule in rules), key=_SEVERITIES.index)
 
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
-        stack = _stack(args)
+        stack = _stack(args, declared)
         options = options_for(environment, rules, args.get_config())
         for rule in rules:
             for result in check_stack(rule, stack, options):
@@ -201,19 +219,22 @@ def _stack_policy(
         description=title,
         validate=validate,
         enforcement_level=level,
-        severity=SdkSeverity(max((rule.severity for rule in rules), key=_SEVERITIES.index).value),
+        severity=SdkSeverity(worst.value) if mandatory else SdkSeverity.LOW,
         config_schema=_schema(rules),
     )
 
 
-def _stack(args: StackValidationArgs) -> Stack:
+def _stack(args: StackValidationArgs, declared: Declared) -> Stack:
+    properties = {item.urn: declared.get(item.urn, item.props) for item in args.resources}
     objects = (
-        kubernetes_object(item.resource_type, item.props, item.urn, item.name) for item in args.resources
+        kubernetes_object(item.resource_type, properties[item.urn], item.urn, item.name)
+        for item in args.resources
     )
     return Stack(
         tuple(item for item in objects if item is not None),
+        # By their outputs, which have the digest.
         built_images=built_images((item.resource_type, item.props) for item in args.resources),
-        resources=tuple(map(declared_resource, args.resources)),
+        resources=tuple(declared_resource(item, properties[item.urn]) for item in args.resources),
     )
 
 

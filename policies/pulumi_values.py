@@ -142,13 +142,13 @@ def _declared(type_: str) -> dict[str, str]:
     return {"apiVersion": version.removeprefix("core/"), "kind": kind}
 
 
-def declared_resource(args: ResourceValidationArgs | PolicyResource) -> Resource:
+def declared_resource(args: ResourceValidationArgs | PolicyResource, props: Any) -> Resource:  # noqa: ANN401 - as above
     """A resource with what the engine knows about it; dependencies only where the whole stack is shown."""
     resource = Resource(
         type=args.resource_type,
         name=args.name,
         urn=args.urn,
-        node=Node(_plain_once(args.props)),
+        node=Node(_plain_once(props)),
         protect=args.opts.protect,
         provider=args.provider.name if args.provider else "",
         parent=_parent(args.opts.parent or ""),

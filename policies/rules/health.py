@@ -159,15 +159,19 @@ def probe_timeout(subject: KubernetesObject, _options: Options) -> Findings:
 def termination_grace(subject: KubernetesObject, options: Options) -> Findings:
     for pod in subject.pods():
         grace = pod.spec.at("terminationGracePeriodSeconds")
-        seconds = _DEFAULT_GRACE if grace.absent else grace.integer()
+        if grace.unknown:
+            yield fail(grace, "decides whether the pod can drain")
+            continue
+        seconds = _DEFAULT_GRACE if grace.absent else grace.integer() or 0
+        needed = 0
         for container in pod.lasting_containers():
             pause = container.at("lifecycle.preStop.sleep.seconds")
-            if grace.unknown or pause.unknown:
-                yield fail(grace if grace.unknown else pause, "decides whether the pod can drain")
+            if pause.unknown:
+                yield fail(pause, "decides whether the pod can drain")
                 continue
-            needed = (pause.integer() or _exec_sleep(container)) + options.drain_seconds
-            if (seconds or 0) < needed:
-                yield fail(grace, f"is {seconds} s, but preStop and draining take {needed} s")
+            needed = max(needed, (pause.integer() or _exec_sleep(container)) + options.drain_seconds)
+        if seconds < needed:
+            yield fail(grace, f"is {seconds} s, but preStop and draining take {needed} s")
 
 
 def _exec_sleep(container: Node) -> int:

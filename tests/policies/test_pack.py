@@ -76,13 +76,18 @@ def request_of(item: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def analyze(stub: analyzer_pb2_grpc.AnalyzerStub, items: list[dict[str, Any]]) -> Diagnostics:
+def analyze(
+    stub: analyzer_pb2_grpc.AnalyzerStub,
+    items: list[dict[str, Any]],
+    live: list[dict[str, Any]] | None = None,
+) -> Diagnostics:
+    """What the pack says about objects; `live` are the same as the cluster answers, for stack policies."""
     found: Diagnostics = []
     for item in items:
         found += stub.Analyze(analyzer_pb2.AnalyzeRequest(**request_of(item))).diagnostics
     resources = [
         analyzer_pb2.AnalyzerResource(**request_of(item), parent=COMPONENT, dependencies=NAMESPACES)
-        for item in items
+        for item in live or items
     ]
     images = [
         "localhost/mcp-platform/gateway:6f1ed002ab559585",
@@ -145,6 +150,14 @@ def test_a_whole_stack_violation_names_its_rule_and_resource(
     assert "service-port-matches: Service mcp-prod/gateway: $.spec.ports[0].targetPort" in found.message
 
 
+def test_defaults_that_the_cluster_filled_in_are_not_the_programs(
+    prod: analyzer_pb2_grpc.AnalyzerStub, good_objects: list[dict[str, Any]], changed: Change
+) -> None:
+    live = changed("Deployment/gateway", lambda item: item["spec"].update(replicas=1))
+    assert analyze(prod, good_objects, live) == []
+    assert "autoscaler-owns-replicas" in analyze(prod, live)[0].message
+
+
 def test_an_unknown_value_is_said_aloud_and_other_rules_still_run(
     prod: analyzer_pb2_grpc.AnalyzerStub, changed: Change
 ) -> None:
@@ -153,13 +166,13 @@ def test_an_unknown_value_is_said_aloud_and_other_rules_still_run(
         pod(item)["hostNetwork"] = True
 
     found = {
-        (item.policyName, item.enforcementLevel)
+        (item.policyName, item.enforcementLevel, item.severity)
         for item in analyze(prod, changed("Deployment/gateway", edit))
     }
     assert found == {
-        ("pss-host-namespaces", analyzer_pb2.MANDATORY),
-        ("unverifiable", analyzer_pb2.ADVISORY),
-        ("stack-advice", analyzer_pb2.ADVISORY),
+        ("pss-host-namespaces", analyzer_pb2.MANDATORY, analyzer_pb2.POLICY_SEVERITY_CRITICAL),
+        ("unverifiable", analyzer_pb2.ADVISORY, analyzer_pb2.POLICY_SEVERITY_LOW),
+        ("stack-advice", analyzer_pb2.ADVISORY, analyzer_pb2.POLICY_SEVERITY_LOW),
     }
 
 
