@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Final
 import boto3
 import httpx2
 
-from tests.services.gateway.conftest import free_port, wait_for
+from tests.services.gateway.conftest import wait_for
 
 REGION: Final = "eu-central-1"
 
@@ -19,12 +20,20 @@ class Server:
     """moto's HTTP server; whatever is made in it ends with it."""
 
     def __init__(self, log: Path) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
+        self._log = log
+        # A port of its own choice: one that is found free beforehand may be somebody else's by then.
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
         with log.open("wb") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        self.port = int(wait_for(self._listening, "AWS account", 120))
+        self.url = f"http://127.0.0.1:{self.port}"
         wait_for(self._answers, "AWS account", 60)
+
+    def _listening(self) -> str | None:
+        """The port that it says it has."""
+        assert self._process.poll() is None, self._log.read_text()
+        found = re.search(r"Running on http://127\.0\.0\.1:(\d+)\s", self._log.read_text())
+        return found and found[1]
 
     def _answers(self) -> bool:
         try:
