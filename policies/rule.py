@@ -12,7 +12,7 @@ from policies.node import MalformedError, Node, Path
 from policies.objects import KubernetesObject, Pod, Stack, Subject
 from policies.program import Resource
 
-LATEST_KUBERNETES: Final = (1, 36)
+LATEST_KUBERNETES: Final = (1, 37)
 """The newest Kubernetes whose Pod Security Standards the rules know."""
 
 REGISTRIES: Final = (

@@ -60,6 +60,7 @@ _SYSCTLS: Final[tuple[tuple[tuple[int, int], frozenset[str]], ...]] = (
         ),
     ),
     ((1, 32), frozenset({"net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"})),
+    ((1, 37), frozenset({"net.ipv4.tcp_notsent_lowat", "net.ipv4.tcp_slow_start_after_idle"})),
 )
 _SELINUX_TYPES: Final = frozenset({"", "container_t", "container_init_t", "container_kvm_t"})
 _PROFILE_TYPES: Final = frozenset({"RuntimeDefault", "Localhost"})

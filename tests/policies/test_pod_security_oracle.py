@@ -21,12 +21,12 @@ from policies.objects import KubernetesObject, Stack
 from policies.registry import rules_of
 from policies.rule import LATEST_KUBERNETES, Options
 
-MODULE = "k8s.io/pod-security-admission@v0.36.3"
+MODULE = "k8s.io/pod-security-admission@v0.37.2"
 LEVELS = {
     "baseline": frozenset({"pss-baseline"}),
     "restricted": frozenset({"pss-baseline", "pss-restricted"}),
 }
-FIXTURES = 4241
+FIXTURES = 4537
 """How many this version of the module has: a change of its layout must not look like success."""
 
 
