@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 from policies.node import MalformedError, Node
@@ -22,6 +22,10 @@ from policies.objects import KubernetesObject
 
 ANNOTATION: Final = "mcp-platform.dev/policy-exempt"
 
+VALIDITY: Final = "exemption-valid"
+"""The rule about exemptions, from which there is none."""
+
+LONGEST: Final = timedelta(days=366)
 _LINE: Final = re.compile(r"(?P<rule>[a-z0-9-]+)\s*:\s*(?P<reason>.*?)\s*\(until (?P<until>[^()]*)\)\Z")
 
 
@@ -35,7 +39,7 @@ class Exemption:
 
     def covers(self, rule: str, today: date) -> bool:
         """It excuses this rule today."""
-        return self.rule == rule and today <= self.until
+        return self.rule == rule != VALIDITY and today <= self.until <= today + LONGEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +83,8 @@ def _from_line(line: str) -> Exemption | BadExemption:
 def _from_json(text: str) -> list[Exemption | BadExemption]:
     try:
         content: Any = json.loads(text)
-    except ValueError as error:
-        return [BadExemption(text, f"is not JSON: {error}")]
+    except (ValueError, RecursionError) as error:
+        return [BadExemption(text[:80], f"is not JSON: {error}")]
     return [
         _exemption(rule, rule, entry.get("reason"), entry.get("until"))
         if isinstance(entry, dict)
@@ -93,6 +97,7 @@ def _exemption(text: str, rule: str, reason: Any, until: Any) -> Exemption | Bad
     if not isinstance(reason, str) or not reason.strip():
         return BadExemption(text, "gives no reason")
     try:
-        return Exemption(rule, reason.strip(), date.fromisoformat(str(until)))
-    except ValueError:
+        # The library takes other forms, too, such as 2027-W05-7.
+        return Exemption(rule, reason.strip(), date(*map(int, str(until).split("-"))))
+    except (TypeError, ValueError):
         return BadExemption(text, f"has no day YYYY-MM-DD at which it ends, but {until!r}")

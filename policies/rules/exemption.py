@@ -3,21 +3,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Final
 
-from policies.exemptions import ANNOTATION, BadExemption, annotation_of, read_exemptions
+from policies.exemptions import ANNOTATION, LONGEST, VALIDITY, BadExemption, annotation_of, read_exemptions
 from policies.family import Family
 from policies.objects import KubernetesObject
-from policies.rule import Findings, Options, Severity, fail
+from policies.rule import Findings, Options, Severity, fail, forbid
 
 FAMILY: Final = Family("exemptions", "Exemptions")
 
-_LONGEST: Final = timedelta(days=366)
-
 
 @FAMILY.object(
-    "exemption-valid",
+    VALIDITY,
     "Exemptions name a rule and a reason, and end within a year",
     Severity.HIGH,
     fix=f"Write `rule-id: reason (until YYYY-MM-DD)` into the annotation {ANNOTATION}, a line for each rule.",
@@ -28,12 +25,16 @@ def exemption_valid(subject: KubernetesObject, options: Options) -> Findings:
     node = annotation_of(subject)
     if node.unknown:
         yield fail(node, "must be readable before the deployment")
+    for pod in subject.pods():
+        of_template = pod.metadata.at("annotations").key(ANNOTATION)
+        if of_template.path != node.path:  # a Pod is its own template
+            yield from forbid(of_template, lambda _: True, "excuses nothing here: it belongs on the object")
     for exemption in read_exemptions(subject):
         if isinstance(exemption, BadExemption):
             yield fail(node, f"{exemption.text!r} {exemption.problem}")
-        elif exemption.rule not in RULES or exemption.rule == "exemption-valid":
+        elif exemption.rule not in RULES or exemption.rule == VALIDITY:
             yield fail(node, f"there is no rule {exemption.rule} to be exempt from")
         elif exemption.until < options.today:
             yield fail(node, f"the exemption from {exemption.rule} ended on {exemption.until}")
-        elif exemption.until > options.today + _LONGEST:
+        elif exemption.until > options.today + LONGEST:
             yield fail(node, f"the exemption from {exemption.rule} must end within a year")

@@ -177,6 +177,18 @@ def test_an_exemption_holds_to_the_end_of_its_last_day_and_for_its_own_rule() ->
     assert not exemption.covers("high-uid", date(2027, 1, 1))
 
 
+def test_an_exemption_of_more_than_a_year_excuses_nothing() -> None:
+    exemption = Exemption("spread", "one node", date(2029, 1, 31))
+    assert not exemption.covers("spread", date(2027, 1, 31))
+    assert exemption.covers("spread", date(2028, 6, 1))
+
+
+def test_nothing_is_exempt_from_the_rule_about_exemptions() -> None:
+    assert not Exemption("exemption-valid", "x", date(2027, 1, 31)).covers(
+        "exemption-valid", date(2027, 1, 1)
+    )
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -185,6 +197,10 @@ def test_an_exemption_holds_to_the_end_of_its_last_day_and_for_its_own_rule() ->
         "spread: x (until tomorrow)",
         '{"spread": 1}',
         '{"spread": {"until": "2027-01-31"}}',
+        '{"spread": {"reason": "x", "until": 20270131}}',
+        '{"spread": {"reason": "x", "until": "2027-W05-1"}}',
+        '{"spread": {"reason": "x", "until": "2027-01-31-"}}',
+        '{"a":' * 100_000,
         "{",
     ],
 )
