@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from policies.node import Node
+
+_OF_EVERY_NAMESPACE: Final = "kubernetes.io/metadata.name"
 
 
 def every(answers: Iterable[bool | None]) -> bool | None:
@@ -45,6 +48,24 @@ def matches_selector(selector: Node, labels: Node) -> bool | None:
             ),
         ]
     )
+
+
+def takes_all(selector: Node) -> bool | None:
+    """Whether a selector is empty, or asks only for the label that every namespace has."""
+    labels = selector.at("matchLabels")
+    return every(
+        [
+            None if labels.unknown else not labels.value,
+            *(_always_holds(expression) for expression in selector.at("matchExpressions").items()),
+        ]
+    )
+
+
+def _always_holds(expression: Node) -> bool | None:
+    operator, name = expression.key("operator"), expression.key("key")
+    if operator.unknown or name.unknown:
+        return None
+    return operator.value == "Exists" and name.value == _OF_EVERY_NAMESPACE
 
 
 def _matches_expression(expression: Node, labels: Node) -> bool | None:

@@ -74,9 +74,9 @@ class Pod:
     def lasting_containers(self) -> list[Node]:
         """Main containers and sidecars: what runs as long as the pod does."""
         sidecars = [
-            container
+            Node(UNKNOWN, container.path) if container.at("restartPolicy").unknown else container
             for container in self.spec.at("initContainers").items()
-            if container.at("restartPolicy").value == "Always"
+            if container.at("restartPolicy").value in ("Always", UNKNOWN)
         ]
         return [*sidecars, *self.spec.at("containers").items()]
 

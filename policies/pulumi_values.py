@@ -121,9 +121,12 @@ def kubernetes_object(type_: str, props: Any, urn: str, name: str) -> Kubernetes
         name: Pulumi's name of it, where the object leaves its own to Pulumi.
     """
     declared = _declared(type_)
-    return (
-        KubernetesObject(declared | _plain_once(props), origin=urn, declared_name=name) if declared else None
-    )
+    if not declared:
+        return None
+    content = _plain_once(props)
+    # What isn't known or is malformed there must not make it an object that no rule is about.
+    said = {field: value for field, value in declared.items() if not isinstance(content.get(field), str)}
+    return KubernetesObject({**content, **said}, origin=urn, declared_name=name)
 
 
 @lru_cache(maxsize=1024)

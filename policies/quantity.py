@@ -18,6 +18,12 @@ _SUFFIXES: Final = {
 }
 
 
+def is_positive(value: object) -> bool:
+    """The value is a quantity above zero."""
+    amount = parse_quantity(value) if isinstance(value, str | int | float) else None
+    return amount is not None and amount > 0
+
+
 def parse_quantity(text: str | float) -> Fraction | None:
     """The amount in base units (cores, bytes); None when the text is not a quantity."""
     match = _PATTERN.match(str(text))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from math import ceil
 from typing import Final
@@ -18,6 +19,7 @@ FAMILY: Final = Family("availability", "Availability")
 
 _PDB: Final = "PodDisruptionBudget.policy"
 _REDUNDANT: Final = 2
+_NODES: Final = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
 
 
 @FAMILY.stack(
@@ -43,6 +45,7 @@ def _covers(budget: KubernetesObject, pod: Pod) -> bool | None:
     return every(
         [
             same_name(budget.namespace, pod.owner.namespace),
+            not budget.node.at("spec.selector").absent,  # one without takes no pods, an empty one all
             matches_selector(budget.node.at("spec.selector"), pod.metadata.at("labels")),
         ]
     )
@@ -157,10 +160,32 @@ def spread(stack: Stack, _options: Options) -> Findings:
         if not fewest.unknown and (fewest.integer() or 0) < _REDUNDANT:
             continue
         for pod in workload.pods():
-            constraints = pod.spec.at("topologySpreadConstraints")
-            spread_out = bool(constraints.value) and not constraints.unknown
-            if not spread_out and pod.spec.at("affinity.podAntiAffinity").absent:
-                yield fail(constraints, "must be set, so that one node's end is not the service's", workload)
+            yield from require_any(
+                _keeps_apart(pod),
+                pod.spec.at("topologySpreadConstraints"),
+                "must keep the pods apart, so that one node's end is not the service's",
+                workload,
+            )
+
+
+def _keeps_apart(pod: Pod) -> Iterator[bool | None]:
+    """Whether each constraint is about the pods themselves, and about where they run."""
+    apart = pod.spec.at("affinity.podAntiAffinity")
+    preferred = apart.at("preferredDuringSchedulingIgnoredDuringExecution").items()
+    terms = [
+        *pod.spec.at("topologySpreadConstraints").items(),
+        *apart.at("requiredDuringSchedulingIgnoredDuringExecution").items(),
+        *(term.key("podAffinityTerm") for term in preferred),
+    ]
+    for term in terms:
+        topology, selector = term.key("topologyKey"), term.key("labelSelector")
+        yield every(
+            [
+                None if topology.unknown else topology.value in _NODES,
+                not selector.absent,
+                matches_selector(selector, pod.metadata.at("labels")),
+            ]
+        )
 
 
 @FAMILY.object(

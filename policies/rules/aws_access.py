@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from policies.addresses import is_everybody
 from policies.aws import statements, texts
 from policies.family import Family
 from policies.node import Node
@@ -52,6 +53,7 @@ _WITHOUT_RESOURCE: Final = frozenset(
 )
 """Actions that AWS knows no resources for: `*` is all one can write there."""
 
+_ALL_ACTIONS: Final = re.compile(r"(^|:)[*?]*\*[*?]*\Z")
 _WIDE: Final = re.compile(
     r":policy/(.*/)?(AdministratorAccess|PowerUserAccess|IAMFullAccess|\w+FullAccess)\Z"
 )
@@ -81,9 +83,7 @@ def iam_no_star(resource: Resource, _options: Options) -> Findings:
     for statement in _allowed(resource):
         actions = texts(statement.key("Action"))
         for action in actions:
-            yield from forbid(
-                action, lambda value: str(value).endswith(("*:*", ":*")) or value == "*", "allows all"
-            )
+            yield from forbid(action, lambda value: bool(_ALL_ACTIONS.search(str(value))), "allows all")
         if statement.unknown or not all(action.value in _WITHOUT_RESOURCE for action in actions):
             for item in texts(statement.key("Resource")):
                 yield from forbid(item, lambda value: value == "*", "is every resource")
@@ -167,7 +167,7 @@ def security_group_closed(resource: Resource, _options: Options) -> Findings:
         blocks = [rule.key("cidrIpv4"), rule.key("cidrIpv6")]
         blocks += [block for name in ("cidrBlocks", "ipv6CidrBlocks") for block in rule.key(name).items()]
         for block in blocks:
-            yield from forbid(block, lambda value: str(value).endswith("/0"), "is everybody")
+            yield from forbid(block, is_everybody, "is everybody")
 
 
 @FAMILY.resource(
@@ -192,4 +192,6 @@ def aws_account_pinned(provider: Resource, _options: Options) -> Findings:
 def aws_no_keys_in_pods(pod: Pod, _options: Options) -> Findings:
     for container in pod.containers():
         for variable in container.at("env").items():
-            yield from forbid(variable.at("name"), lambda name: name in _KEYS, "holds a key that never ends")
+            name = variable.at("name")
+            if name.unknown or name.text() in _KEYS:
+                yield fail(name, "holds a key that never ends")

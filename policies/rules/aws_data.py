@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from policies.family import Family
-from policies.node import Node
+from policies.node import UNKNOWN, Node
 from policies.program import Resource
 from policies.rule import Enforcement, Findings, Options, Severity, fail, forbid, require
 
@@ -44,7 +44,7 @@ def rds_encrypted(database: Resource, _options: Options) -> Findings:
     dev=Enforcement.ADVISORY,
 )
 def rds_multi_az(database: Resource, _options: Options) -> Findings:
-    if database.node.key("replicateSourceDb").absent:  # a replica is the spare itself
+    if database.node.key("replicateSourceDb").value in (None, UNKNOWN):  # a replica is the spare itself
         yield from _true(database.node.key("multiAz"))
 
 

@@ -12,7 +12,7 @@ from policies.matching import every, matches_selector
 from policies.node import ANY_ITEM, UNKNOWN, Node
 from policies.objects import KubernetesObject, Stack, same_name
 from policies.operators import CNPG, managed_labels
-from policies.quantity import parse_quantity
+from policies.quantity import is_positive, parse_quantity
 from policies.rule import Enforcement, Findings, Options, Severity, fail, forbid, require, require_any
 
 FAMILY: Final = Family("data", "Databases and caches", together="platform")
@@ -55,13 +55,8 @@ def volume_size(subject: KubernetesObject, _options: Options) -> Findings:
         [subject.node] if subject.kind == _CLAIM else subject.node.at("spec.volumeClaimTemplates").items()
     )
     for claim in claims:
-        yield from require(claim.at("spec.resources.requests.storage"), _positive, "must be an amount")
+        yield from require(claim.at("spec.resources.requests.storage"), is_positive, "must be an amount")
         yield from require(claim.at("spec.accessModes"), bool, "must be set")
-
-
-def _positive(value: object) -> bool:
-    amount = parse_quantity(value) if isinstance(value, str | int | float) else None
-    return amount is not None and amount > 0
 
 
 def _cache_files(subject: KubernetesObject) -> Iterator[tuple[Node, dict[str, str]]]:
@@ -86,8 +81,8 @@ def _cache_files(subject: KubernetesObject) -> Iterator[tuple[Node, dict[str, st
 )
 def cache_password(subject: KubernetesObject, _options: Options) -> Findings:
     for file, directives in _cache_files(subject):
-        if file.unknown or not (directives.get("aclfile") or directives.get("requirepass")):
-            yield fail(file, "lets everybody in: neither aclfile nor requirepass is set")
+        if file.unknown or not directives.get("aclfile"):
+            yield fail(file, "lets everybody in, or says the password: aclfile is not set")
 
 
 @FAMILY.object(
@@ -215,7 +210,7 @@ def postgres_no_superuser(subject: KubernetesObject, _options: Options) -> Findi
 )
 def postgres_storage(subject: KubernetesObject, _options: Options) -> Findings:
     spec = subject.node.at("spec")
-    yield from require(spec.at("storage.size"), _positive, "must be an amount")
+    yield from require(spec.at("storage.size"), is_positive, "must be an amount")
     request, limit = spec.at("resources.requests.memory"), spec.at("resources.limits.memory")
     if request.unknown or limit.unknown:
         yield fail(request if request.unknown else limit, "must equal the limit")

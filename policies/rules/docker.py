@@ -22,6 +22,7 @@ NETWORK: Final = "docker:index/network:Network"
 _USER: Final = re.compile(r"(?P<user>[1-9]\d*)(:[1-9]\d*)?\Z")
 _SOCKETS: Final = re.compile(r"(/var)?/run/(docker|containerd/containerd|podman/podman)\.sock\Z")
 _SHARED: Final = ("networkMode", "pidMode", "ipcMode", "usernsMode", "cgroupnsMode")
+_NO_NEW: Final = ("no-new-privileges", "no-new-privileges:true", "no-new-privileges=true")
 _UNCONFINED: Final = (
     "seccomp=unconfined",
     "seccomp:unconfined",
@@ -75,11 +76,11 @@ def docker_read_only(container: Resource, _options: Options) -> Findings:
 )
 def docker_capabilities(container: Resource, _options: Options) -> Findings:
     drops = container.node.at("capabilities.drops")
-    dropped = {item.value for item in drops.items()}
+    dropped = [item.value for item in drops.items()]
     if "ALL" not in dropped:
         yield fail(Node(UNKNOWN, drops.path) if UNKNOWN in dropped else drops, "must hold ALL")
     for item in container.node.at("capabilities.adds").items():
-        yield from forbid(item, lambda value: value not in _ADDABLE, "must not be given back")
+        yield from forbid(item, lambda value: str(value) not in _ADDABLE, "must not be given back")
 
 
 @FAMILY.resource(
@@ -93,8 +94,8 @@ def docker_capabilities(container: Resource, _options: Options) -> Findings:
 def docker_no_new_privileges(container: Resource, _options: Options) -> Findings:
     options = container.node.key("securityOpts")
     said = options.items()
-    values = {item.value for item in said}
-    if not values & {"no-new-privileges", "no-new-privileges:true", "no-new-privileges=true"}:
+    values = [item.value for item in said]
+    if not any(value in _NO_NEW for value in values):
         yield fail(
             Node(UNKNOWN, options.path) if UNKNOWN in values else options, "must hold no-new-privileges:true"
         )
@@ -135,8 +136,8 @@ def docker_no_host_paths(container: Resource, _options: Options) -> Findings:
     for volume in container.node.key("volumes").items():
         yield from _no_host_path(volume.key("hostPath"))
     for mount in container.node.key("mounts").items():
-        if mount.key("type").value == "bind":
-            yield from _no_host_path(mount.key("source"))
+        if mount.key("type").value in ("bind", UNKNOWN):
+            yield from _no_host_path(Node(UNKNOWN, mount.path) if mount.unknown else mount.key("source"))
 
 
 def _no_host_path(path: Node) -> Findings:

@@ -43,7 +43,7 @@ def docker_limits(container: Resource, _options: Options) -> Findings:
         )
     yield from require(container.node.key("cpus"), lambda value: str(value) not in {"", "0"}, "must be set")
     ulimits = container.node.key("ulimits")
-    named = {item.key("name").value for item in ulimits.items()}
+    named = [item.key("name").value for item in ulimits.items()]
     if "nproc" not in named:
         yield fail(Node(UNKNOWN, ulimits.path) if UNKNOWN in named else ulimits, "must hold nproc")
 
@@ -76,7 +76,7 @@ def docker_restart(container: Resource, options: Options) -> Findings:
     if not _lasts(container):
         return
     yield from require(
-        container.node.key("restart"), lambda value: value in _LASTING, "must be unless-stopped"
+        container.node.key("restart"), lambda value: str(value) in _LASTING, "must be unless-stopped"
     )
     yield from require(
         container.node.key("stopTimeout"),

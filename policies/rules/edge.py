@@ -139,7 +139,7 @@ def route_hostnames_named(stack: Stack, _options: Options) -> Findings:
 def route_timeout(subject: KubernetesObject, _options: Options) -> Findings:
     for rule in _rules(subject):
         timeout = rule.at("timeouts.request") if subject.kind == _ROUTE else rule.key("timeout")
-        redirect = rule.key("redirect").value or any(
+        redirect = rule.key("redirect").value not in (None, UNKNOWN) or any(
             item.key("type").value == "RequestRedirect" for item in rule.key("filters").items()
         )
         if not redirect:

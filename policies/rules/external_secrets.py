@@ -7,6 +7,7 @@ import re
 from typing import Final
 
 from policies.family import Family
+from policies.matching import every
 from policies.node import UNKNOWN
 from policies.objects import KubernetesObject, Stack, same_name
 from policies.rule import Findings, Options, Severity, fail, forbid, require, require_any
@@ -49,9 +50,8 @@ def external_secret_store(stack: Stack, _options: Options) -> Findings:
             yield fail(name, "must name a store", secret)
             continue
         answers = [
-            same_name(store.name, str(name.value))
+            every([same_name(store.name, str(name.value)), same_name(store.namespace, secret.namespace)])
             for store in stack.of_kind(_STORE)
-            if same_name(store.namespace, secret.namespace) is not False
         ]
         yield from require_any(answers, name, f"{name.value} is no SecretStore of the stack", secret)
 

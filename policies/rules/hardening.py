@@ -8,6 +8,7 @@ from typing import Final
 from policies.family import Family
 from policies.node import UNKNOWN, Node, first_present
 from policies.objects import BATCH_KINDS, POD_KINDS, Name, Pod, Stack, same_name
+from policies.quantity import is_positive
 from policies.rule import Enforcement, Findings, Options, Severity, fail, forbid, require
 
 FAMILY: Final = Family("hardening", "Container and pod hardening")
@@ -126,7 +127,7 @@ def empty_dir_limit(pod: Pod, _options: Options) -> Findings:
     for volume in pod.spec.at("volumes").items():
         scratch = volume.at("emptyDir")
         if not scratch.absent:
-            yield from require(scratch.at("sizeLimit"), bool, "must be set")
+            yield from require(scratch.at("sizeLimit"), is_positive, "must be set: 0 is no limit")
 
 
 @FAMILY.pod(

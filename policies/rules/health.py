@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from math import ceil
 from typing import Any, Final
 
 from policies.family import Family
@@ -16,6 +18,8 @@ FAMILY: Final = Family("health", "Probes and graceful ends")
 _SERVING: Final = ("DaemonSet.apps", "Deployment.apps", "StatefulSet.apps")
 _PROBES: Final = ("startupProbe", "livenessProbe", "readinessProbe")
 _ACTIONS: Final = ("httpGet", "tcpSocket", "grpc", "exec")
+_SLEEP: Final = re.compile(r"\bsleep\s+(?P<number>\d+(\.\d+)?)(?P<unit>[smh]?)(?=[\s;&|)]|$)")
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600}
 _DEFAULT_GRACE: Final = 30
 """Seconds that Kubernetes waits after SIGTERM when a pod doesn't say."""
 
@@ -118,8 +122,9 @@ def probe_port(subject: KubernetesObject, _options: Options) -> Findings:
         for probe in _PROBES:
             for action in ("httpGet", "tcpSocket"):
                 port = container.key(probe).at(f"{action}.port")
-                if isinstance(port.value, str) and port.value not in [name.value for name in names]:
-                    uncertain = any(name.unknown for name in names)
+                named = port.unknown or isinstance(port.value, str)
+                if named and port.value not in [name.value for name in names if not name.unknown]:
+                    uncertain = port.unknown or any(name.unknown for name in names)
                     yield fail(
                         Node(UNKNOWN, port.path) if uncertain else port,
                         f"{port.value} is no port of the container",
@@ -166,8 +171,10 @@ def termination_grace(subject: KubernetesObject, options: Options) -> Findings:
         needed = 0
         for container in pod.lasting_containers():
             pause = container.at("lifecycle.preStop.sleep.seconds")
-            if pause.unknown:
-                yield fail(pause, "decides whether the pod can drain")
+            words = container.at("lifecycle.preStop.exec.command").items()
+            unsure = next((node for node in (pause, *words) if node.unknown), None)
+            if unsure is not None:
+                yield fail(unsure, "decides whether the pod can drain")
                 continue
             needed = max(needed, (pause.integer() or _exec_sleep(container)) + options.drain_seconds)
         if seconds < needed:
@@ -177,11 +184,8 @@ def termination_grace(subject: KubernetesObject, options: Options) -> Findings:
 def _exec_sleep(container: Node) -> int:
     """Seconds of a `sleep N` in an exec preStop hook; 0 for anything else."""
     words = [item.text() or "" for item in container.at("lifecycle.preStop.exec.command").items()]
-    words = " ".join(words).split()
-    if "sleep" in words[:-1]:
-        seconds = words[words.index("sleep") + 1]
-        return int(seconds) if seconds.isdigit() else 0
-    return 0
+    match = _SLEEP.search(" ".join(words))
+    return ceil(float(match["number"]) * _UNITS[match["unit"] or "s"]) if match else 0
 
 
 def _has_unknown(value: Any) -> bool:  # noqa: ANN401 - any JSON value

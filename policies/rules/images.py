@@ -38,12 +38,23 @@ def parse_reference(text: str) -> Reference:
     tag = ""
     if ":" in name.rpartition("/")[2]:
         name, _, tag = name.rpartition(":")
-    first, slash, _ = name.partition("/")
+    first, slash, rest = name.partition("/")
     if not slash:
         name = f"docker.io/library/{name}"
     elif not ("." in first or ":" in first or first == "localhost"):
         name = f"docker.io/{name}"
+    elif first == "docker.io" and "/" not in rest:
+        name = f"docker.io/library/{rest}"
     return Reference(name, tag, digest)
+
+
+def is_allowed(name: str, pattern: str) -> bool:
+    """A pattern takes an image's name; its `*` doesn't reach from the registry into the path, or back."""
+    registry, slash, path = name.partition("/")
+    wanted_registry, wanted_slash, wanted_path = pattern.partition("/")
+    if not wanted_slash:
+        return fnmatchcase(name, pattern)
+    return bool(slash) and fnmatchcase(registry, wanted_registry) and fnmatchcase(path, wanted_path)
 
 
 def is_pinned(reference: Reference) -> bool:
@@ -53,9 +64,11 @@ def is_pinned(reference: Reference) -> bool:
 
 
 def _images(pod: Pod) -> Iterator[tuple[Node, Reference]]:
-    """Each container's image field and what it says; an absent or unknown field says nothing."""
-    for container in pod.containers():
-        image = container.at("image")
+    """The image fields of containers and volumes, and what they say: nothing where absent or unknown."""
+    volumes = [item.key("image") for item in pod.spec.at("volumes").items()]
+    fields = [item.at("image") for item in pod.containers()]
+    fields += [item.key("reference") for item in volumes if not item.absent]
+    for image in fields:
         yield image, parse_reference(image.text() or "")
 
 
@@ -70,7 +83,7 @@ def image_tag(pod: Pod, _options: Options) -> Findings:
     for image, reference in _images(pod):
         if image.unknown or image.absent:
             yield fail(image, "must name an image")
-        elif reference.tag == "latest" or not (reference.tag or reference.digest):
+        elif not reference.digest and reference.tag in ("", "latest"):
             yield fail(image, f"{image.value} can change without notice")
 
 
@@ -104,7 +117,7 @@ def image_registry(stack: Stack, options: Options) -> Findings:
                 yield fail(image, "must come from an allowed registry", pod.owner)
                 continue
             built = image.absent or image.value in (stack.built_images or ())
-            if not (built or any(fnmatchcase(reference.name, glob) for glob in options.allowed_registries)):
+            if not (built or any(is_allowed(reference.name, glob) for glob in options.allowed_registries)):
                 yield fail(image, f"{reference.name} is from no allowed registry", pod.owner)
 
 

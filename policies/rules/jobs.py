@@ -68,7 +68,7 @@ def job_cleaned_up(subject: KubernetesObject, _options: Options) -> Findings:
     for name, least in (("successfulJobsHistoryLimit", 0), ("failedJobsHistoryLimit", 1)):
         yield from forbid(
             subject.node.at("spec").key(name),
-            lambda value, least=least: not least <= value <= _LONGEST_HISTORY,
+            lambda value, least=least: not isinstance(value, int) or not least <= value <= _LONGEST_HISTORY,
             f"must be from {least} to {_LONGEST_HISTORY}",
         )
 

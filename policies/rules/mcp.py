@@ -71,8 +71,11 @@ def mcp_auth_required(subject: KubernetesObject, _options: Options) -> Findings:
     fix="List gateway.allowed_hosts and allowed_origins without *: they keep other sites' scripts out.",
     references=("MCP: transports, DNS rebinding",),
 )
-def mcp_hosts_named(subject: KubernetesObject, _options: Options) -> Findings:
+def mcp_hosts_named(subject: KubernetesObject, options: Options) -> Findings:
     for config in _gateway_file(subject, _CONFIG):
+        hosts = config.at("requests.allowed_hosts")
+        if hosts.absent and options.environment != "dev":
+            yield fail(hosts, "must be set: the gateway answers to any host otherwise")
         for name in ("allowed_hosts", "allowed_origins"):
             for item in config.at("requests").key(name).items():
                 yield from forbid(item, lambda value: _EVERYTHING in str(value), "must name a host")
@@ -166,7 +169,7 @@ def mcp_no_cluster_token(pod: Pod, _options: Options) -> Findings:
     for volume in pod.spec.at("volumes").items():
         for source in volume.at("projected.sources").items():
             token = source.key("serviceAccountToken")
-            if not (token.absent or token.unknown or token.key("audience").value):
+            if token.unknown or not (token.absent or token.key("audience").value):
                 yield fail(token, "must have an audience of its own")
 
 
@@ -271,7 +274,10 @@ def mcp_server_port(stack: Stack, _options: Options) -> Findings:
     references=("MCP: transports",),
 )
 def mcp_over_http(pod: Pod, _options: Options) -> Findings:
-    if pod.metadata.at("labels").key(COMPONENT).value != "server":
+    component = pod.metadata.at("labels").key(COMPONENT)
+    if component.unknown:
+        yield fail(component, "decides whether the pod must speak HTTP")
+    if component.value != "server":
         return
     for container in pod.lasting_containers():
         for field in ("command", "args"):

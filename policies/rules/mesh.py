@@ -147,14 +147,13 @@ def mesh_callers_named(subject: KubernetesObject, options: Options) -> Findings:
     for rule in subject.node.at("spec.rules").items():
         yield from require(rule.key("from"), bool, "must name who may call")
         for source in (item.key("source") for item in rule.key("from").items()):
-            callers = [
-                name
-                for field in ("principals", "requestPrincipals", "serviceAccounts")
-                for name in source.key(field).items()
-            ]
+            workloads = [*source.key("principals").items(), *source.key("serviceAccounts").items()]
+            callers = [*workloads, *source.key("requestPrincipals").items()]
             if not source.unknown and not callers and not (_outside(source) and _names_ports(rule)):
                 yield fail(source, "must name service accounts")
-            for name in callers:
+            for name in workloads:
+                yield from forbid(name, lambda value: "*" in str(value), "is not one service account")
+            for name in source.key("requestPrincipals").items():
                 yield from forbid(name, lambda value: str(value) in ("*", "*/*"), "is everybody")
             for block in source.key("ipBlocks").items() if not exposed else ():
                 yield from forbid(block, lambda value: value in _EVERYWHERE, "is everybody")

@@ -6,8 +6,9 @@ from __future__ import annotations
 import ipaddress
 from typing import Final
 
+from policies.addresses import is_everybody, within
 from policies.family import Family
-from policies.matching import every, matches_labels, matches_selector
+from policies.matching import every, matches_labels, matches_selector, takes_all
 from policies.mesh_membership import matches_proxies
 from policies.node import UNKNOWN, Node
 from policies.objects import POD_KINDS, KubernetesObject, Pod, Stack, same_name
@@ -29,10 +30,10 @@ _METADATA_ADDRESSES: Final = (
 
 def _applies(policy: KubernetesObject, direction: str) -> bool | None:
     """Whether a policy restricts a direction: without policyTypes ingress always, egress if it has rules."""
-    types = policy.node.at("spec.policyTypes")
-    if types.absent:
-        return direction == "Ingress" or not policy.node.at("spec.egress").absent
-    items = types.items()
+    items = policy.node.at("spec.policyTypes").items()
+    if not items:
+        rules = policy.node.at("spec.egress")
+        return direction == "Ingress" or (None if rules.unknown else bool(rules.items()))
     if any(item.value == direction for item in items):
         return True
     return None if any(item.unknown for item in items) else False
@@ -55,8 +56,7 @@ def _denies_all(policy: KubernetesObject, direction: str) -> bool | None:
     )
     if rules.unknown or selector.unknown:
         return None
-    everything = all(node.absent or not node.value for _, node in selector.entries())
-    return every([everything and not rules.items(), _applies(policy, direction)])
+    return every([takes_all(selector), not rules.items(), _applies(policy, direction)])
 
 
 @FAMILY.stack(
@@ -136,7 +136,7 @@ def network_no_allow_all(subject: KubernetesObject, options: Options) -> Finding
     for direction, (field, peers_field) in _DIRECTIONS.items():
         for rule in subject.node.at("spec").key(field).items():
             peers = rule.key(peers_field)
-            exposed = _is_exposed(subject, options) and bool(rule.key("ports").items())
+            exposed = _is_exposed(subject, options) and _names_ports(rule)
             if peers.unknown:
                 yield fail(peers, "must name its peers")
             elif not peers.items() and not (exposed and direction == "Ingress"):
@@ -144,8 +144,17 @@ def network_no_allow_all(subject: KubernetesObject, options: Options) -> Finding
                     rule, f"allows all {direction.lower()}"
                 )  # outwards that takes the metadata address in
             for peer in peers.items():
-                if not exposed and (peer.unknown or _is_everybody(peer)):
-                    yield fail(peer, "stands for everybody")
+                everybody = None if peer.unknown else _is_everybody(peer)
+                if not exposed and everybody is not False:
+                    yield fail(
+                        Node(UNKNOWN, peer.path) if everybody is None else peer, "stands for everybody"
+                    )
+
+
+def _names_ports(rule: Node) -> bool:
+    """The rule is about ports that are named one by one."""
+    ports = rule.key("ports").items()
+    return bool(ports) and all(not port.key("port").absent and port.key("endPort").absent for port in ports)
 
 
 def _is_exposed(policy: KubernetesObject, options: Options) -> bool:
@@ -154,12 +163,12 @@ def _is_exposed(policy: KubernetesObject, options: Options) -> bool:
     return name.value in options.exposed_services
 
 
-def _is_everybody(peer: Node) -> bool:
+def _is_everybody(peer: Node) -> bool | None:
     """Every pod of every namespace, or every address."""
     namespaces, pods, block = peer.key("namespaceSelector"), peer.key("podSelector"), peer.at("ipBlock.cidr")
     if not block.absent:
-        return str(block.value).endswith("/0")
-    return not namespaces.absent and not namespaces.value and not pods.value
+        return None if block.unknown else is_everybody(block.value)
+    return every([not namespaces.absent, takes_all(namespaces), takes_all(pods)])
 
 
 @FAMILY.object(
@@ -174,23 +183,15 @@ def network_no_metadata(subject: KubernetesObject, _options: Options) -> Finding
     for rule in subject.node.at("spec.egress").items():
         for peer in rule.at("to").items():
             block = peer.at("ipBlock")
-            excluded = [item for item in block.at("except").items() if not item.unknown]
+            excluded = [item.value for item in block.at("except").items()]
             yield from forbid(
                 block.at("cidr"),
                 lambda cidr, excluded=excluded: any(
-                    _within(address, cidr) and not any(_within(address, item.value) for item in excluded)
+                    within(address, cidr) is not False and not any(within(address, item) for item in excluded)
                     for address in _METADATA_ADDRESSES
                 ),
                 "reaches the metadata address",
             )
-
-
-def _within(address: ipaddress.IPv4Address | ipaddress.IPv6Address, cidr: object) -> bool:
-    """The address is in the network; what is no network is taken to hold it."""
-    try:
-        return address in ipaddress.ip_network(str(cidr), strict=False)
-    except ValueError:
-        return True
 
 
 def _served(service: KubernetesObject, stack: Stack) -> list[tuple[Pod, bool | None]]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from policies.family import Family
-from policies.node import Node
+from policies.node import ANY_ITEM, Node
 from policies.objects import KubernetesObject, Stack
 from policies.program import Resource, made_before
 from policies.rule import Enforcement, Finding, Findings, Options, Severity, Verdict, fail, forbid, require
@@ -45,6 +45,7 @@ _DEFINITION: Final = "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinitio
 _REMOVED: Final[Mapping[str, str]] = {
     "admissionregistration.k8s.io/v1beta1": "admissionregistration.k8s.io/v1",
     "apiextensions.k8s.io/v1beta1": "apiextensions.k8s.io/v1",
+    "apiregistration.k8s.io/v1beta1": "apiregistration.k8s.io/v1",
     "apps/v1beta1": "apps/v1",
     "apps/v1beta2": "apps/v1",
     "autoscaling/v2beta1": "autoscaling/v2",
@@ -54,13 +55,17 @@ _REMOVED: Final[Mapping[str, str]] = {
     "discovery.k8s.io/v1beta1": "discovery.k8s.io/v1",
     "extensions/v1beta1": "apps/v1 or networking.k8s.io/v1",
     "external-secrets.io/v1beta1": "external-secrets.io/v1",
+    "flowcontrol.apiserver.k8s.io/v1beta1": "flowcontrol.apiserver.k8s.io/v1",
+    "flowcontrol.apiserver.k8s.io/v1beta2": "flowcontrol.apiserver.k8s.io/v1",
     "flowcontrol.apiserver.k8s.io/v1beta3": "flowcontrol.apiserver.k8s.io/v1",
     "gateway.networking.k8s.io/v1alpha2": "gateway.networking.k8s.io/v1",
     "gateway.networking.k8s.io/v1beta1": "gateway.networking.k8s.io/v1",
     "networking.istio.io/v1alpha3": "networking.istio.io/v1",
     "networking.k8s.io/v1beta1": "networking.k8s.io/v1",
+    "node.k8s.io/v1beta1": "node.k8s.io/v1",
     "policy/v1beta1": "policy/v1 (PodSecurityPolicy: Pod Security admission)",
     "rbac.authorization.k8s.io/v1beta1": "rbac.authorization.k8s.io/v1",
+    "scheduling.k8s.io/v1beta1": "scheduling.k8s.io/v1",
     "security.istio.io/v1beta1": "security.istio.io/v1",
     "storage.k8s.io/v1beta1": "storage.k8s.io/v1",
 }
@@ -68,6 +73,8 @@ _REMOVED: Final[Mapping[str, str]] = {
 
 _STILL_ONLY_THERE: Final = frozenset(
     {
+        ("certificates.k8s.io/v1beta1", "ClusterTrustBundle"),
+        ("certificates.k8s.io/v1beta1", "PodCertificateRequest"),
         ("gateway.networking.k8s.io/v1alpha2", "TCPRoute"),
         ("gateway.networking.k8s.io/v1alpha2", "UDPRoute"),
         ("networking.istio.io/v1alpha3", "EnvoyFilter"),
@@ -154,15 +161,10 @@ def secret_input_marked(resource: Resource, _options: Options) -> Findings:
     if resource.package == "kubernetes" or resource.is_provider:
         return  # objects have rules of their own, providers encrypt what they know to be secret
     for name, value in resource.node.entries():
-        words = _separated(name)
-        promised = names_secret(words) and not words.endswith(_ABOUT_SECRETS)
-        if promised and isinstance(value.value, str) and value.value and not value.secret:
-            yield Finding(value.path, "is written down without a mark")
-
-
-def _separated(name: str) -> str:
-    """`masterPassword` as `master_password`, for rules that know words."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+        promised = names_secret(name) and not name.lower().endswith(_ABOUT_SECRETS)
+        written = value.unknown or (isinstance(value.value, str) and value.value)
+        if (promised or name == ANY_ITEM) and written and not value.secret:
+            yield fail(value, "is written down without a mark")
 
 
 @FAMILY.resource(
@@ -217,14 +219,14 @@ def _is_of(resource: Resource, group: Node, kind: Node) -> bool | None:
 )
 def namespace_first(stack: Stack, _options: Options) -> Findings:
     by_urn = {item.urn: item for item in stack.resources}
-    spaces = {item.node.at("metadata.name").value: item for item in stack.of_type(_NAMESPACE)}
+    spaces = {item.node.at("metadata.name").text(): item for item in stack.of_type(_NAMESPACE)}
     for item in stack.resources:
         if item.package != "kubernetes" or item.type == _NAMESPACE:
             continue
         name = item.node.at("metadata.namespace")
         if name.unknown:
             yield fail(name, "decides which namespace must come first", item)
-        elif (space := spaces.get(name.value)) and space.urn not in made_before(item, by_urn):
+        elif (space := spaces.get(name.text())) and space.urn not in made_before(item, by_urn):
             yield fail(name, f"may be made before {space.label}", item)
 
 

@@ -37,7 +37,8 @@ def _windows_exempt(pod: Pod, options: Options) -> bool:
     "pss-volume-types",
     "Only volume types that hold no path to the node or a raw network store",
     Severity.HIGH,
-    fix="Use configMap, csi, downwardAPI, emptyDir, ephemeral, image, persistentVolumeClaim or secret.",
+    fix="Use a configMap, csi, downwardAPI, emptyDir, ephemeral, image, persistentVolumeClaim, projected or "
+    "secret volume.",
     references=("PSS restricted: Volume Types",),
 )
 def volume_types(pod: Pod, _options: Options) -> Findings:
@@ -94,7 +95,9 @@ def run_as_user(pod: Pod, options: Options) -> Findings:
     if options.kubernetes < (1, 23) or (options.kubernetes >= (1, 35) and pod.user_namespace):
         return
     for context in security_contexts(pod):
-        yield from forbid(context.at("runAsUser"), lambda value: value == 0, "must not be 0")
+        user = context.at("runAsUser")
+        if user.unknown or user.integer() == 0:
+            yield fail(user, "must not be 0")
 
 
 @FAMILY.pod(

@@ -41,17 +41,18 @@ def _granted(
 
     A wildcard is any of them; an unknown item may be any of them, and is given as it is.
     """
+    named = resources | {"*"} | {f"*/{name.partition('/')[2]}" for name in resources if "/" in name}
     for rule in _rules(subject):
         groups = rule.at("apiGroups").items()
         if not any(item.unknown or item.value in (group, "*") for item in groups):
             continue
         verb = next(
-            (item for item in rule.at("verbs").items() if item.unknown or item.value in verbs | {"*"}), None
+            (item for item in rule.at("verbs").items() if item.unknown or item.text() in verbs | {"*"}), None
         )
         if verb is None:
             continue
         for resource in rule.at("resources").items():
-            if resource.unknown or resource.value in resources | {"*"}:
+            if resource.unknown or resource.text() in named:
                 yield rule, verb if verb.unknown else resource
 
 
@@ -64,6 +65,7 @@ def _granted(
     references=("CIS 5.1.3", "KSV044", "KSV045", "KSV046", "CKV_K8S_49"),
 )
 def rbac_no_wildcard(subject: KubernetesObject, _options: Options) -> Findings:
+    yield from forbid(subject.node.at("aggregationRule"), bool, "takes in whatever other roles have")
     for rule in _rules(subject):
         for field in ("verbs", "resources", "apiGroups", "nonResourceURLs"):
             for item in rule.key(field).items():
@@ -79,11 +81,9 @@ def rbac_no_wildcard(subject: KubernetesObject, _options: Options) -> Findings:
     references=("CIS 5.1.1", "KSV111", "Kubescape C-0035"),
 )
 def rbac_no_admin(subject: KubernetesObject, _options: Options) -> Findings:
-    yield from forbid(
-        subject.node.at("roleRef.name"),
-        lambda value: value in _WIDE_ROLES,
-        "gives far more than one service needs",
-    )
+    name = subject.node.at("roleRef.name")
+    if name.unknown or name.text() in _WIDE_ROLES:
+        yield fail(name, "gives far more than one service needs")
 
 
 @FAMILY.object(
@@ -96,7 +96,7 @@ def rbac_no_admin(subject: KubernetesObject, _options: Options) -> Findings:
 )
 def rbac_no_secrets(subject: KubernetesObject, _options: Options) -> Findings:
     for rule, item in _granted(subject, "", frozenset({"secrets"}), frozenset({"get", "list", "watch"})):
-        verbs = {verb.value for verb in rule.at("verbs").items()}
+        verbs = {verb.text() for verb in rule.at("verbs").items()}
         named = bool(rule.at("resourceNames").items())
         if not (named and verbs <= {"get", "update", "patch"}):
             yield fail(item, "lets the role read secrets")
@@ -108,7 +108,7 @@ def rbac_no_secrets(subject: KubernetesObject, _options: Options) -> Findings:
     Severity.CRITICAL,
     *_ROLES,
     fix="Remove the verbs escalate, bind and impersonate.",
-    references=("CIS 5.1.8", "KSV043", "KSV050", "CKV_K8S_157", "CKV_K8S_158"),
+    references=("CIS 5.1.8", "KSV043", "CKV_K8S_157", "CKV_K8S_158"),
 )
 def rbac_no_escalation(subject: KubernetesObject, _options: Options) -> Findings:
     for rule in _rules(subject):
@@ -116,6 +116,23 @@ def rbac_no_escalation(subject: KubernetesObject, _options: Options) -> Findings
             yield from forbid(
                 verb, lambda value: value in ("escalate", "bind", "impersonate"), "lets the role widen itself"
             )
+
+
+@FAMILY.object(
+    "rbac-no-credentials",
+    "Roles can't make credentials of others",
+    Severity.CRITICAL,
+    *_ROLES,
+    fix="Remove serviceaccounts/token, and the approval and signing of certificates.",
+    references=("CIS 5.1.11", "CIS 5.1.13", "KSV-0120"),
+)
+def rbac_no_credentials(subject: KubernetesObject, _options: Options) -> Findings:
+    tokens = _granted(subject, "", frozenset({"serviceaccounts/token"}), frozenset({"create"}))
+    requests = frozenset({"certificatesigningrequests/approval", "certificatesigningrequests/status"})
+    certificates = _granted(subject, "certificates.k8s.io", requests, frozenset({"patch", "update"}))
+    signing = _granted(subject, "certificates.k8s.io", frozenset({"signers"}), frozenset({"approve", "sign"}))
+    for _, item in (*tokens, *certificates, *signing):
+        yield fail(item, "lets the role become somebody else")
 
 
 @FAMILY.object(

@@ -8,7 +8,7 @@ from typing import Final
 from policies.family import Family
 from policies.node import Node
 from policies.objects import KubernetesObject, Pod
-from policies.quantity import parse_quantity
+from policies.quantity import is_positive, parse_quantity
 from policies.rule import Enforcement, Findings, Options, Severity, fail, require
 
 FAMILY: Final = Family("resources", "Resource requests and limits")
@@ -30,7 +30,7 @@ def resource_requests(pod: Pod, _options: Options) -> Findings:
     for container in _budgeted(pod):
         for name in ("cpu", "memory"):
             yield from require(
-                container.at(f"resources.requests.{name}"), _positive, "must be a positive amount"
+                container.at(f"resources.requests.{name}"), is_positive, "must be a positive amount"
             )
 
 
@@ -43,7 +43,7 @@ def resource_requests(pod: Pod, _options: Options) -> Findings:
 )
 def memory_limit(pod: Pod, _options: Options) -> Findings:
     for container in _budgeted(pod):
-        yield from require(container.at("resources.limits.memory"), _positive, "must be a positive amount")
+        yield from require(container.at("resources.limits.memory"), is_positive, "must be a positive amount")
 
 
 @FAMILY.pod(
@@ -77,7 +77,7 @@ def requests_within_limits(pod: Pod, _options: Options) -> Findings:
 def ephemeral_storage_limit(pod: Pod, _options: Options) -> Findings:
     for container in _budgeted(pod):
         yield from require(
-            container.key("resources").key("limits").key("ephemeral-storage"), _positive, "must be set"
+            container.key("resources").key("limits").key("ephemeral-storage"), is_positive, "must be set"
         )
 
 
@@ -98,11 +98,5 @@ def stateful_memory_guaranteed(subject: KubernetesObject, _options: Options) -> 
             )
             if request.unknown or limit.unknown:
                 yield fail(request if request.unknown else limit, "must equal the limit")
-            elif parse_quantity(request.value) != parse_quantity(limit.value):
+            elif limit.absent or parse_quantity(request.value) != parse_quantity(limit.value):
                 yield fail(request, f"{request.value} must equal the limit {limit.value}")
-
-
-def _positive(value: object) -> bool:
-    """The value is a quantity above zero."""
-    amount = parse_quantity(value) if isinstance(value, str | int | float) else None
-    return amount is not None and amount > 0

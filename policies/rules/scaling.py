@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from policies.family import Family
+from policies.matching import every
 from policies.node import UNKNOWN, Node
 from policies.objects import KubernetesObject, Stack, same_name
 from policies.rule import Findings, Options, Severity, about, fail, forbid, require, require_any
@@ -146,9 +147,8 @@ def scaler_authentication(stack: Stack, _options: Options) -> Findings:
 def _declared(stack: Stack, scaler: KubernetesObject, name: Node) -> Findings:
     wanted = UNKNOWN if name.unknown else str(name.value)
     answers = [
-        same_name(item.name, wanted)
+        every([same_name(item.name, wanted), same_name(item.namespace, scaler.namespace)])
         for item in stack.of_kind(_AUTHENTICATION)
-        if same_name(item.namespace, scaler.namespace) is not False
     ]
     if wanted is UNKNOWN:
         yield fail(name, "must name a TriggerAuthentication of the stack")

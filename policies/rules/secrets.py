@@ -17,10 +17,15 @@ from policies.rule import Enforcement, Findings, Options, Severity, fail
 FAMILY: Final = Family("secrets", "Secrets")
 
 _SECRET_NAME: Final = re.compile(
-    r"(^|[_\-.])(passw(or)?d|passwd|pwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
-    r"|credentials?|auth[_-]?key|signing[_-]?key|encryption[_-]?key|connection[_-]?string|dsn)s?([_\-.]|\d*$)",
+    r"((^|[_\-.])(pass|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
+    r"|credentials?|auth[_-]?key|signing[_-]?key|encryption[_-]?key|connection[_-]?string|dsn)"
+    # words that mean a secret wherever they are: PGPASSWORD, requirepass
+    r"|passw(or)?d|passphrase|requirepass|masterauth|redis(cli)?_auth)s?([_\-.]|\d*$)",
     re.IGNORECASE,
 )
+_WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+"""Where a word begins in `dbPassword`."""
+
 _REFERENCE_NAME: Final = re.compile(
     r"([_\-.](file|path|dir|url|uri|name|issuer|audience|algorithm|ttl|seconds|minutes|timeout|count|limit|size"
     r"|max|min|type|endpoint|enabled|header|ref|version|id|bytes|expiry)s?)$",
@@ -38,7 +43,9 @@ _HEX: Final = re.compile(r"[0-9a-f]+\Z", re.IGNORECASE)
 _BITS_PER_CHARACTER: Final = 4.3
 """Random base64 of 32 characters has about 4.6 bits a character, words and identifiers below 4."""
 
-_ARGUMENT: Final = re.compile(r"--?(?P<name>[\w-]+)[= ](?P<value>.+)", re.DOTALL)
+_ARGUMENT: Final = re.compile(
+    r"(?:^|\s)(?P<name>-{1,2}[\w-]+|[A-Z][A-Z0-9_]*(?==))[= ]\s*[\"']?(?P<value>[^\s\"'-][^\s\"']*)"
+)
 _MADE: Final = frozenset(
     {
         "random:index/randomPassword:RandomPassword",
@@ -48,13 +55,14 @@ _MADE: Final = frozenset(
 )
 """What a program makes secrets with."""
 
-_PLACEHOLDERS: Final = ("$(", "${", "/")
-"""How a value begins that names where the secret is: a variable or a file."""
+_PLACEHOLDERS: Final = ("$", "/", "{{")
+"""How a value begins that names where the secret is: a variable, a file, a template to be filled."""
 
 
 def names_secret(name: str) -> bool:
     """The name promises a secret itself, not where it is or how long it lives."""
-    return bool(_SECRET_NAME.search(name)) and not _REFERENCE_NAME.search(name)
+    words = _WORD.sub("_", name)
+    return bool(_SECRET_NAME.search(words)) and not _REFERENCE_NAME.search(words)
 
 
 def looks_secret(text: str) -> str | None:
@@ -77,10 +85,9 @@ def _entropy(text: str) -> float:
 
 
 def literal(name: str, node: Node) -> Findings:
-    """A literal value under a name; an unknown one is unverifiable only where the name promises a secret."""
+    """A literal value under a name."""
     if node.unknown:
-        if names_secret(name):
-            yield fail(node, "must not hold a secret")
+        yield fail(node, "must not hold a secret")
         return
     text = str(node.value) if isinstance(node.value, str | int | float) else ""
     if not text:
@@ -119,9 +126,9 @@ def secret_in_args(pod: Pod, _options: Options) -> Findings:
             name = ""
             for word in container.key(field).items():
                 text = word.text() or ""
-                match = _ARGUMENT.match(text)
-                if match and names_secret(match["name"]) and not match["value"].startswith(_PLACEHOLDERS):
-                    yield fail(word, f"--{match['name']} holds a literal value")
+                given = next(filter(_is_literal, _ARGUMENT.finditer(text)), None)
+                if given:
+                    yield fail(word, f"{given['name']} holds a literal value")
                 else:
                     yield from literal(name, word)
                 name = text.lstrip("-") if text.startswith("-") and "=" not in text else ""
@@ -143,17 +150,29 @@ def secret_in_config_map(subject: KubernetesObject, _options: Options) -> Findin
 
 
 _SETTING: Final = re.compile(
-    r"""^\s*["']?(?P<name>[\w.-]+)["']?\s*[:=]\s*["']?(?P<value>[^"'\s#{\[|>][^"'#]*)"""
+    r"""(?:^|[{,;&?])\s*["']?(?P<name>[\w.-]+)["']?\s*[:=]\s*["']?(?P<value>[^"'\s#{\[|>][^"'#,;&}]*)"""
 )
+_REDIS: Final = re.compile(
+    r"""\s*(?P<name>requirepass|masterauth)\s+["']?(?P<value>[^"'\s]+)""", re.IGNORECASE
+)
+_REDIS_USER: Final = re.compile(r"\s*user\s.*\s>\S", re.IGNORECASE)
+"""A line of Redis' list of users: `>` begins a password."""
+
+
+def _is_literal(match: re.Match[str]) -> bool:
+    """What a name that promises a secret has for a value is that secret."""
+    return names_secret(match["name"].lstrip("-")) and not match["value"].strip().startswith(_PLACEHOLDERS)
 
 
 def _settings_in(file: Node) -> Findings:
     """`password: x` or `TOKEN=x` on a line of a configuration file."""
     lines = file.value.splitlines() if isinstance(file.value, str) else []
     for number, line in enumerate(lines, start=1):
-        match = _SETTING.match(line)
-        if match and names_secret(match["name"]) and not match["value"].strip().startswith(_PLACEHOLDERS):
+        matches = [*_SETTING.finditer(line), *filter(None, [_REDIS.match(line)])]
+        for match in filter(_is_literal, matches):
             yield fail(file, f"line {number}: {match['name']} holds a literal value")
+        if _REDIS_USER.match(line):
+            yield fail(file, f"line {number}: the user's password is written down")
 
 
 @FAMILY.object(
@@ -167,7 +186,7 @@ def _settings_in(file: Node) -> Findings:
 def plain_secret(subject: KubernetesObject, _options: Options) -> Findings:
     for field in ("data", "stringData"):
         for _, value in subject.node.key(field).entries():
-            if not (value.unknown or value.absent or value.secret):
+            if not (value.absent or value.secret):
                 yield fail(value, "is written down in plain text (base64 is plain text)")
 
 
@@ -184,11 +203,11 @@ def secret_as_file(pod: Pod, _options: Options) -> Findings:
     for container in pod.containers():
         for variable in container.at("env").items():
             reference = variable.at("valueFrom.secretKeyRef")
-            if not (reference.absent or reference.unknown):
+            if not reference.absent:
                 yield fail(reference, "puts the secret into the environment")
         for source in container.at("envFrom").items():
             reference = source.at("secretRef")
-            if not (reference.absent or reference.unknown):
+            if not reference.absent:
                 yield fail(reference, "puts the whole Secret into the environment")
 
 

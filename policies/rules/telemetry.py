@@ -65,7 +65,7 @@ def collector_parts_declared(subject: KubernetesObject, _options: Options) -> Fi
             for sort in ("receivers", "processors", "exporters"):
                 declared = {name for part in (sort, "connectors") for name, _ in config.key(part).entries()}
                 for part in pipeline.key(sort).items():
-                    if part.unknown or not declared & {part.value, ANY_ITEM}:
+                    if part.unknown or not declared & {part.text(), ANY_ITEM}:
                         yield fail(part, f"is none of the {sort}")
                 if sort != "processors":
                     yield from require(pipeline.key(sort), bool, "must name one")
@@ -82,7 +82,7 @@ def trace_endpoint_exists(stack: Stack, _options: Options) -> Findings:
     for pod in stack.pods:
         for container in pod.containers():
             for variable in container.at("env").items():
-                if variable.key("name").value in _ENDPOINTS:
+                if variable.key("name").value in (*_ENDPOINTS, UNKNOWN):
                     yield from _reaches(stack, pod.owner, variable.key("value"))
 
 

@@ -11,7 +11,8 @@ A file in `cases/` maps a rule's id to its cases. A case changes one object and 
 `pod` stands for the object's pod spec; `drop` removes fields; `add` and `remove` whole objects of the stack;
 `options` sets the rule's options. `resource` names one of the program's instead of `at`; `add_resources` adds
 some. `fail` and `unverifiable` list the paths of all findings; without both, the rule passes.
-`!unknown` is a value that only the deployment knows, `!secret X` one that the program marked secret.
+`!unknown` is a value that only the deployment knows, `!secret X` one that the program marked secret,
+`!unknown-secret` both.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_constructor("!unknown", lambda _loader, _node: UNKNOWN)
+_Loader.add_constructor("!unknown-secret", lambda _loader, _node: Secret(UNKNOWN))
 _Loader.add_constructor("!secret", lambda _loader, node: Secret(node.value))
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
@@ -137,6 +139,24 @@ class Case:
             _put(target, _expand(kind, path), copy.deepcopy(value))
         for path in self.content.get("drop", []):
             _drop(target, _expand(kind, path))
+        if "spoil" in self.content:
+            _put(target, *self.content["spoil"])
+
+    @property
+    def changed(self) -> list[list[str | int]]:
+        """The paths of the fields that it sets, other than what tells one object from another."""
+        kind = str(self.content.get("at", "")).partition("/")[0]
+        paths = [_expand(kind, path) for path in self.content.get("set", {})]
+        of_program = "resource" in self.content
+        return [
+            path
+            for path in paths
+            if (path[0] == "properties" if of_program else path[0] not in ("apiVersion", "kind"))
+        ]
+
+    def spoiled(self, path: list[str | int], value: Any) -> Case:
+        """The same with another value at a path."""
+        return Case(self.rule, f"{self.name}, spoiled", {**self.content, "spoil": (path, value)})
 
 
 def load(path: Path) -> Any:

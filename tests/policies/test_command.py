@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +16,7 @@ from typer.testing import CliRunner
 
 from cli.policy import app
 from infra.errors import PlatformError
+from tests.preview import sarif_schema
 
 STACK = Path(__file__).parent / "stack.yaml"
 BAD_POD = """\
@@ -97,6 +101,27 @@ def test_sarif(policy: Run, bad_pod: Path) -> None:
     location = first["locations"][0]["physicalLocation"]
     assert location["artifactLocation"]["uri"] == str(bad_pod)
     assert location["region"]["startLine"] == 6
+
+
+def test_sarif_is_valid_whatever_the_file_is_called(policy: Run, tmp_path: Path) -> None:
+    file = tmp_path / "a b%20[ü].yaml"
+    file.write_text(BAD_POD.replace("name: bad", 'name: "\\e[31mred"'))
+    sarif_schema.check(json.loads(policy("check", file, "--sarif").stdout))
+    sarif_schema.check(json.loads(policy("check", "-", "--sarif", text=BAD_POD).stdout))
+
+
+def test_json_is_the_same_in_every_process(tmp_path: Path) -> None:
+    file = tmp_path / "pod.yaml"
+    file.write_text(f"{BAD_POD}---\n{BAD_POD.replace('kind: Pod', 'kind: PodTemplate')}---\n{HEAD}\n")
+    command = [sys.executable, "-m", "cli", "policy", "check", str(file), "--json"]
+    printed = {
+        subprocess.run(
+            command, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=False
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(printed) == 1
+    assert json.loads(printed.pop())["findings"] > 0
 
 
 def test_the_stack_decides_what_only_advises(policy: Run, tmp_path: Path) -> None:

@@ -136,3 +136,11 @@ def test_a_resource_is_read_once_and_another_one_anew() -> None:
     assert [item is first for item in read] == [True, False]
     ask(first, "otherwise")
     assert len(read) == 3
+
+
+@pytest.mark.parametrize("version", [UNKNOWN_STRING_VALUE, None, 1.0])
+def test_an_objects_kind_is_known_by_its_type_where_its_properties_do_not_say(version: Any) -> None:
+    props = through_proxy({"apiVersion": version, "kind": "Deployment", "spec": {"replicas": 1.0}})
+    found = kubernetes_object("kubernetes:apps/v1:Deployment", props, "urn", "a")
+    assert found is not None
+    assert found.kind == "Deployment.apps"

@@ -54,6 +54,7 @@ LASTING_ONLY = {
     "probe-port",
     "probe-timeout",
     "stateful-memory-guaranteed",
+    "termination-grace",
 }
 """Rules about what runs as long as the pod does."""
 
