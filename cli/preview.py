@@ -20,7 +20,7 @@ from cli.preview_markdown import LIMIT, SMALLEST, as_markdown
 from cli.preview_report import Report
 from cli.preview_sarif import as_sarif
 from cli.preview_terminal import print_report
-from cli.stack import EXIT_VIOLATION, AsJson, Engine, EngineName, StackName, run_pulumi, uses_pulumi
+from cli.stack import AS_JSON, EXIT_VIOLATION, AsJson, Engine, EngineName, StackName, run_pulumi, uses_pulumi
 from cli.stack_views import plan_data, print_plan, print_violations
 from infra.comparison.comparing import compare_revisions
 from infra.comparison.prices import load as load_prices
@@ -108,8 +108,8 @@ def preview(
 
 def _preview_alone(stack: str, engine: Engine, *, offline: bool, as_json: bool) -> None:
     """Against the cluster, or against nothing."""
-    if not offline and uses_pulumi(engine):
-        run_pulumi("preview", stack, *["--json"] * as_json, policies=True)
+    if not offline and uses_pulumi(engine, stack):
+        run_pulumi("preview", stack, *[AS_JSON] * as_json, policies=True)
         return
     if docker := DockerStack.of(stack):
         todo, found = docker.preview(offline=offline)

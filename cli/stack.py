@@ -24,7 +24,7 @@ from cli.stack_views import (
 )
 from cli.welcome import welcome
 from infra.cluster import silent
-from infra.engine import direct, pulumi_cli
+from infra.engine import direct, project, pulumi_cli
 from infra.engine.diagnosis import NotReadyError
 from infra.engine.direct import Options, ViolationsError
 from infra.engine.health import Check, health
@@ -37,10 +37,12 @@ from infra.engine.record import REPOSITORY, record
 from infra.engine.render import missing, write_chart, write_tree
 from infra.engine.support import pulumi_only
 from infra.errors import PlatformError
+from infra.settings import parse
 from services.kit.conventions import MCP_PATH, SERVER_NAME_SEPARATOR
 
 EXIT_VIOLATION: Final = 1
 EXIT_NOT_OK: Final = 1
+AS_JSON: Final = "--json"
 
 
 class Engine(StrEnum):
@@ -53,7 +55,11 @@ class Engine(StrEnum):
 
 StackName = Annotated[str, typer.Option("--stack", "-s", help="Which stack.")]
 EngineName = Annotated[
-    Engine, typer.Option("--engine", help="auto: Pulumi's CLI where PATH has it, else the direct way.")
+    Engine,
+    typer.Option(
+        "--engine",
+        help="auto: Pulumi's CLI where PATH has it, unless the stack runs on this machine alone.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for readiness.")]
@@ -101,7 +107,7 @@ def up(
 ) -> None:
     """Build the images, make the cluster hold what the program declares, and wait until it is ready."""
     refuse_placeholders(REPOSITORY, stack)
-    if uses_pulumi(engine):
+    if uses_pulumi(engine, stack):
         run_pulumi("up", stack, "--yes", policies=True)
         return
     _confirm_loss(stack, allow_data_loss, yes)
@@ -132,7 +138,7 @@ def down(
 ) -> None:
     """Remove what `up` released; volumes, databases, secrets and namespaces only with --allow-data-loss."""
     _confirm_loss(stack, allow_data_loss, yes)
-    if uses_pulumi(engine):
+    if uses_pulumi(engine, stack):
         if not allow_data_loss:
             raise PlatformError(
                 "Pulumi's engine deletes volumes and secrets too",
@@ -226,14 +232,26 @@ def _options(stack: str, timeout: float, allow_data_loss: bool) -> Options:
     return Options(stack=stack, target=target, timeout=timeout, allow_data_loss=allow_data_loss)
 
 
-def uses_pulumi(engine: Engine) -> bool:
+def uses_pulumi(engine: Engine, stack: str) -> bool:
     """Choose the engine, and say which."""
-    available = pulumi_cli.find() is not None
-    chosen = engine is Engine.PULUMI or (engine is Engine.AUTO and available)
-    if engine is Engine.AUTO:
-        why = "pulumi is on PATH" if available else "pulumi is not on PATH"
-        err.print(f"[dim]engine: {Engine.PULUMI if chosen else Engine.DIRECT} ({why})[/]")
-    return chosen
+    if engine is not Engine.AUTO:
+        return engine is Engine.PULUMI
+    chosen, why = Engine.DIRECT, "pulumi is not on PATH"
+    if pulumi_cli.find():
+        local = _runs_here(stack)
+        chosen = Engine.DIRECT if local else Engine.PULUMI
+        why = f"stack {stack} runs on this machine alone" if local else "pulumi is on PATH"
+    err.print(f"[dim]engine: {chosen} ({why})[/]")
+    return chosen is Engine.PULUMI
+
+
+def _runs_here(stack: str) -> bool:
+    """Pulumi gets no image into the embedded Kubernetes, and does not know what Compose made on an engine."""
+    try:
+        cluster = parse(stack, project.load(REPOSITORY, stack).config).cluster
+    except PlatformError:
+        return False  # Pulumi, which can read what it encrypted, says what is wrong
+    return cluster.embedded is not None or cluster.docker is not None
 
 
 def run_pulumi(command: str, stack: str, *arguments: str, policies: bool) -> None:
@@ -241,8 +259,10 @@ def run_pulumi(command: str, stack: str, *arguments: str, policies: bool) -> Non
     try:
         pulumi_cli.run(command, stack, *arguments, policies=policies)
     except PulumiFailedError as error:
-        if not error.violated:
+        if not error.violations:
             raise
+        if AS_JSON in arguments:  # else Pulumi has printed them
+            print_violations(err, error.violations)
         err.print(str(error), markup=False)
         raise typer.Exit(EXIT_VIOLATION) from None
 
