@@ -104,9 +104,13 @@ class Listener:
         """The lists and resources that were told of."""
         return [short(message) for message in self.messages[1:] if "method" in message]
 
+    def hear(self, *told: str) -> None:
+        """Wait until all of this was told."""
+        self._wait_for(lambda: set(told) <= set(self.told), f"{told} in {self.told}")
+
     def expect(self, *told: str) -> None:
         """Wait until all of this was told, and find that nothing else was."""
-        self._wait_for(lambda: set(told) <= set(self.told), f"{told} in {self.told}")
+        self.hear(*told)
         assert sorted(self.told) == sorted(told)
 
     def forget(self) -> None:
