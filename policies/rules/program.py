@@ -83,6 +83,10 @@ _STILL_ONLY_THERE: Final = frozenset(
 )
 
 
+_PATCH: Final = re.compile(r":\w+Patch\Z")
+"""The kind of a patch is the object's, and this: `kubernetes:apps/v1:DeploymentPatch`."""
+
+
 def _made_by_provider(resource: Resource, packages: frozenset[str]) -> bool:
     return resource.package in packages and not resource.type.startswith(_COMPONENTS)
 
@@ -176,6 +180,18 @@ def secret_input_marked(resource: Resource, _options: Options) -> Findings:
 )
 def no_helm_release(release: Resource, _options: Options) -> Findings:
     yield from forbid(release.node.key("chart"), bool, "hides its objects from every policy")
+
+
+@FAMILY.resource(
+    "no-patch",
+    "Objects are declared whole, not patched",
+    Severity.MEDIUM,
+    fix="Declare the object itself. Where another program owns it, let that one declare the change.",
+    references=("Pulumi: server-side apply, patch resources",),
+)
+def no_patch(resource: Resource, _options: Options) -> Findings:
+    if resource.package == "kubernetes" and _PATCH.search(resource.type):
+        yield fail(resource.node, "changes an object that no policy sees")
 
 
 @FAMILY.program(
