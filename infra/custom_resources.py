@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, fields, is_dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
@@ -22,6 +22,16 @@ class LabelSelector:
     """Objects that have all of these labels."""
 
     match_labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TopologySpread:
+    """How pods are spread over places, as far as that is possible."""
+
+    topology_key: str
+    label_selector: LabelSelector
+    max_skew: int = 1
+    when_unsatisfiable: Literal["ScheduleAnyway"] = "ScheduleAnyway"
 
 
 class TypedResource(CustomResource, Generic[SpecT]):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from infra.addresses import POD_CREDENTIALS
 from infra.labels import COMPONENT, INSTANCE, NAME, Component
 from infra.naming import EVERY_POD, SERVERS, SERVICES, Stack
 
@@ -92,8 +93,6 @@ ALL_SERVERS: Final = Pods(title=SERVERS, components=("server",))
 CALLERS_OF_NAMES: Final = Pods(title=SERVICES, components=("gateway", "server"))
 """Who may ask the DNS. The stores call nobody, and names can carry data out."""
 
-CREDENTIALS_AGENT: Final = Networks(cidrs=("169.254.170.23/32", "fd00:ec2::23/128"))
-"""The node's EKS Pod Identity agent: it hands out the credentials of a pod's role."""
 _AGENT_PORT: Final = 80
 
 
@@ -110,4 +109,4 @@ def outside(source: Pods, cidrs: Iterable[str], port: int) -> list[Flow]:
 
 def credentials_agent(source: Pods) -> Flow:
     """For pods that have a role by EKS Pod Identity."""
-    return Flow(source=source, target=CREDENTIALS_AGENT, port=_AGENT_PORT)
+    return Flow(source=source, target=Networks(cidrs=POD_CREDENTIALS), port=_AGENT_PORT)

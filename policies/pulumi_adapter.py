@@ -148,7 +148,8 @@ def _notices(
 
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
         declared[args.urn] = args.props
-        for result in _results_of(args, rules, Options()):
+        about = [rule for rule in rules if _is_about(rule, args.resource_type)]
+        for result in _results_of(args, about, Options()):
             if result.status is status:
                 report(_with_id(result), None)
 
@@ -162,12 +163,9 @@ def _notices(
 
 
 def _results_of(args: ResourceValidationArgs, rules: list[Rule], options: Options) -> Iterator[Result]:
-    about = [rule for rule in rules if _is_about(rule, args.resource_type)]
-    if not about:
-        return
     subject = kubernetes_object(args.resource_type, args.props, args.urn, args.name)
     resource = declared_resource(args, args.props)
-    for rule in about:
+    for rule in rules:
         if subject is not None:
             yield from check_object(rule, subject, options)
         yield from check_resource(rule, resource, options)

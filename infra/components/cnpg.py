@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from infra.custom_resources import LabelSelector, TypedResource, spelled
+from infra.custom_resources import TopologySpread, TypedResource, spelled
 
 API_VERSION: Final = "postgresql.cnpg.io/v1"
 CLUSTER_LABEL: Final = "cnpg.io/cluster"
@@ -133,16 +133,6 @@ class Affinity:
     pod_anti_affinity_type: Literal["required", "preferred"]
     enable_pod_anti_affinity: bool = True
     topology_key: str = "kubernetes.io/hostname"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TopologySpread:
-    """How instances are spread over places."""
-
-    topology_key: str
-    label_selector: LabelSelector
-    max_skew: int = 1
-    when_unsatisfiable: Literal["ScheduleAnyway"] = "ScheduleAnyway"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

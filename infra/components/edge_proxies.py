@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from infra.components.edge_envoy import API_VERSION
-from infra.custom_resources import LabelSelector, TypedResource, spelled
+from infra.custom_resources import LabelSelector, TopologySpread, TypedResource, spelled
 from infra.gateway_api import ParametersReference
 from infra.naming import EDGE, Stack
 from infra.settings.workloads import Scaled
@@ -59,20 +59,10 @@ class DisruptionBudget:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Spread:
-    """Proxies should not share a place."""
-
-    topology_key: str
-    label_selector: LabelSelector
-    max_skew: int = 1
-    when_unsatisfiable: Literal["ScheduleAnyway"] = "ScheduleAnyway"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Pod:
     """A proxy's pod."""
 
-    topology_spread_constraints: tuple[Spread, ...]
+    topology_spread_constraints: tuple[TopologySpread, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,7 +101,7 @@ def build_proxies(stack: Stack, wanted: Scaled) -> EnvoyProxySpec:
     """As many as the settings say, on different nodes and in different zones as far as there are any."""
     own = LabelSelector(match_labels={f"{_OWNER}-name": EDGE, f"{_OWNER}-namespace": stack.namespace})
     topologies = ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
-    spread = tuple(Spread(topology_key=key, label_selector=own) for key in topologies)
+    spread = tuple(TopologySpread(topology_key=key, label_selector=own) for key in topologies)
     return EnvoyProxySpec(
         provider=Provider(
             kubernetes=Kubernetes(

@@ -11,14 +11,10 @@ import pulumi
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, LabelSelectorRequirementArgs, ObjectMetaArgs
 from pulumi_kubernetes.networking import v1
 
-from infra.flows import CREDENTIALS_AGENT, Flow, Namespace, Party, Pods
+from infra.addresses import CREDENTIALS
+from infra.flows import Flow, Namespace, Party, Pods
 from infra.labels import labels
 from infra.naming import DEFAULT_DENY, PROJECT, Stack
-
-METADATA_ADDRESSES: Final = ("169.254.169.254/32", "fd00:ec2::254/128")
-"""Where clouds hand out a node's credentials to whoever asks."""
-_NEVER_MEANT: Final = (*METADATA_ADDRESSES, *CREDENTIALS_AGENT.cidrs)
-"""A flow to an agent of credentials names it, or is not for it."""
 
 _NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 
@@ -39,11 +35,11 @@ class NetworkArgs:
 
 
 def block(cidr: str) -> v1.NetworkPolicyPeerArgs:
-    """A network, without the addresses for credentials that a wider one contains."""
+    """A network, without the addresses for credentials that a wider one contains; flows to them name them."""
     network = ipaddress.ip_network(cidr)
     inside = [
         address
-        for address in _NEVER_MEANT
+        for address in CREDENTIALS
         if (single := ipaddress.ip_network(address)).version == network.version
         and single.network_address in network
         and single != network

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from infra.components import barman, cnpg
+from infra.custom_resources import LabelSelector, TopologySpread
 from infra.labels import Component, labels
 from infra.naming import POSTGRES, Stack
 from infra.quantities import mebibytes, size_bytes
@@ -83,9 +84,9 @@ def build_cluster(args: ClusterArgs) -> cnpg.ClusterSpec:
         resources=_resources(args.settings.resources),
         affinity=cnpg.Affinity(pod_anti_affinity_type="required" if args.stack.production else "preferred"),
         topology_spread_constraints=(
-            cnpg.TopologySpread(
+            TopologySpread(
                 topology_key="topology.kubernetes.io/zone",
-                label_selector=cnpg.LabelSelector(match_labels=PODS),
+                label_selector=LabelSelector(match_labels=PODS),
             ),
         ),
         probes=_probes(),

@@ -13,6 +13,7 @@ from infra.engine.diff import Change, changes
 from infra.engine.kubectl import MANAGER, Key, Kubectl, key_of
 from infra.engine.manifest import KEEP, Manifest, plain
 from infra.engine.render import annotated, labelled
+from infra.engine.workloads import is_database
 
 _LEFT: Final = frozenset({"Namespace", "Secret"})
 """Kinds of objects that stay when they leave the program: others may have put something in there."""
@@ -222,8 +223,3 @@ def holds_volumes(body: Mapping[str, Any]) -> bool:
         or bool(body["kind"] == "StatefulSet" and body["spec"].get("volumeClaimTemplates"))
         or is_database(body)
     )
-
-
-def is_database(body: Mapping[str, Any]) -> bool:
-    """Whether it is CloudNativePG's Cluster: the operator deletes its volumes with it."""
-    return body["kind"] == "Cluster" and body["apiVersion"].startswith("postgresql.cnpg.io/")

@@ -84,6 +84,12 @@ def workload(body: Mapping[str, Any]) -> Workload:
     )
 
 
+def is_database(body: Mapping[str, Any]) -> bool:
+    """Whether it is CloudNativePG's Cluster, of any version: the operator deletes its volumes with it."""
+    group = CLUSTER["apiVersion"].partition("/")[0]
+    return body["kind"] == CLUSTER["kind"] and body["apiVersion"].partition("/")[0] == group
+
+
 def _cluster(body: Mapping[str, Any]) -> Workload:
     """Read a Cluster, whose instances its operator counts."""
     return Workload(

@@ -15,6 +15,7 @@ from cryptography.x509 import load_pem_x509_certificates
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from infra.addresses import CREDENTIALS
 from infra.naming import DNS_LABEL
 from infra.quantities import cpu_millis, size_bytes
 
@@ -37,11 +38,6 @@ _HOST: Final = re.compile(
 _LEAST_VOLUME: Final = size_bytes("1Mi")
 _MOST_VOLUME: Final = size_bytes("64Ti")
 _HOST_HEADER: Final = re.compile(r"[^\s/,@]*[^\s/,@.]", re.ASCII)
-_CREDENTIALS: Final = tuple(
-    ipaddress.ip_network(address)
-    for address in ("169.254.169.254", "fd00:ec2::254", "169.254.170.23", "fd00:ec2::23")
-)
-"""Where clouds hand out the credentials of nodes and of pods."""
 
 
 class Group(BaseModel):
@@ -100,7 +96,7 @@ def _cidr(text: str) -> str:
         raise ValueError("must name its prefix length, such as 10.0.0.1/32")
     if text.partition("/")[2] != str(network.prefixlen):
         raise ValueError(f"must name its prefix length as a number, {network}")
-    if network in _CREDENTIALS:
+    if str(network) in CREDENTIALS:
         raise ValueError("must not be where a cloud hands out credentials: pods get theirs without a setting")
     return text
 

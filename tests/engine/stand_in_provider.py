@@ -6,6 +6,7 @@ policies are real, and nothing is deployed. Passwords and keys that it makes hol
 
 # Methods leave out the names of arguments that they do not use.
 # pyright: reportIncompatibleMethodOverride=false
+# ruff: noqa: N802 - methods have the names of the gRPC service
 
 from __future__ import annotations
 
@@ -16,39 +17,38 @@ import grpc
 from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
+from infra.engine import wire
+
 CANARY: Final = "CANARY"
 MESSAGES: Final = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-_UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-_SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
-_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"
 _DIGEST: Final = f"sha256:{'0' * 64}"
 
 
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
     """Every method has the name and the messages of the gRPC service."""
 
-    def GetPluginInfo(self, *_: object) -> plugin_pb2.PluginInfo:  # noqa: N802
+    def GetPluginInfo(self, *_: object) -> plugin_pb2.PluginInfo:
         return plugin_pb2.PluginInfo(version="99.0.0")
 
-    def CheckConfig(self, request: provider_pb2.CheckRequest, _: object) -> provider_pb2.CheckResponse:  # noqa: N802
+    def CheckConfig(self, request: provider_pb2.CheckRequest, _: object) -> provider_pb2.CheckResponse:
         return provider_pb2.CheckResponse(inputs=request.news)
 
-    def DiffConfig(self, *_: object) -> provider_pb2.DiffResponse:  # noqa: N802
+    def DiffConfig(self, *_: object) -> provider_pb2.DiffResponse:
         return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
 
-    def Configure(self, *_: object) -> provider_pb2.ConfigureResponse:  # noqa: N802
+    def Configure(self, *_: object) -> provider_pb2.ConfigureResponse:
         return provider_pb2.ConfigureResponse(acceptSecrets=True, acceptResources=True, supportsPreview=True)
 
-    def Check(self, request: provider_pb2.CheckRequest, _: object) -> provider_pb2.CheckResponse:  # noqa: N802
+    def Check(self, request: provider_pb2.CheckRequest, _: object) -> provider_pb2.CheckResponse:
         return provider_pb2.CheckResponse(inputs=request.news)
 
-    def Diff(self, request: provider_pb2.DiffRequest, _: object) -> provider_pb2.DiffResponse:  # noqa: N802
+    def Diff(self, request: provider_pb2.DiffRequest, _: object) -> provider_pb2.DiffResponse:
         old, new = _plain(request.old_inputs), _plain(request.news)
         changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
         kinds = provider_pb2.DiffResponse
         return kinds(changes=kinds.DIFF_SOME if changed else kinds.DIFF_NONE, diffs=changed)
 
-    def Create(self, request: provider_pb2.CreateRequest, _: object) -> provider_pb2.CreateResponse:  # noqa: N802
+    def Create(self, request: provider_pb2.CreateRequest, _: object) -> provider_pb2.CreateResponse:
         inputs = json_format.MessageToDict(request.properties)
         outputs = inputs | _made(request.urn, inputs, known=not request.preview)
         return provider_pb2.CreateResponse(
@@ -56,14 +56,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             properties=json_format.ParseDict(outputs, struct_pb2.Struct()),
         )
 
-    def Read(self, request: provider_pb2.ReadRequest, _: object) -> provider_pb2.ReadResponse:  # noqa: N802
+    def Read(self, request: provider_pb2.ReadRequest, _: object) -> provider_pb2.ReadResponse:
         return provider_pb2.ReadResponse(id=request.id, properties=request.properties, inputs=request.inputs)
 
-    def Update(self, request: provider_pb2.UpdateRequest, _: object) -> provider_pb2.UpdateResponse:  # noqa: N802
+    def Update(self, request: provider_pb2.UpdateRequest, _: object) -> provider_pb2.UpdateResponse:
         outputs = json_format.MessageToDict(request.olds) | json_format.MessageToDict(request.news)
         return provider_pb2.UpdateResponse(properties=json_format.ParseDict(outputs, struct_pb2.Struct()))
 
-    def Delete(self, *_: object) -> empty_pb2.Empty:  # noqa: N802
+    def Delete(self, *_: object) -> empty_pb2.Empty:
         return empty_pb2.Empty()
 
 
@@ -71,7 +71,7 @@ def _made(urn: str, inputs: dict[str, Any], *, known: bool) -> dict[str, Any]:
     """The outputs of a resource that aren't its inputs, so far as the program reads them."""
     _, _, qualified, name = urn.split("::")
     package = qualified.rpartition("$")[2].partition(":")[0]
-    canary = {_SIGNATURE: _SECRET, "value": f"{CANARY}-{name}" if known else _UNKNOWN}
+    canary = {wire.SIGNATURE: wire.SECRET, "value": f"{CANARY}-{name}" if known else wire.UNKNOWN_TEXT}
     tag = inputs.get("tags", [""])[0]
     made: dict[str, dict[str, Any]] = {
         "aws": {"arn": f"arn:aws:stand-in:::{name}", "keyId": name} if known else {},
@@ -91,7 +91,7 @@ def _plain(values: struct_pb2.Struct) -> dict[str, Any]:
 
 def _revealed(value: Any) -> Any:
     if isinstance(value, dict):
-        if value.get(_SIGNATURE) == _SECRET:
+        if value.get(wire.SIGNATURE) == wire.SECRET:
             return _revealed(value["value"])
         return {key: _revealed(item) for key, item in value.items()}
     return [_revealed(item) for item in value] if isinstance(value, list) else value

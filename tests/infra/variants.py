@@ -13,6 +13,13 @@ from tests.evaluated import evaluated
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PREFIX = "mcp-platform:"
+VPC = {
+    "id": "vpc-0a1b2c3d",
+    "subnets": ["subnet-0a1b2c3d", "subnet-0a1b2c3e"],
+    "clients": ["sg-0a1b2c3d"],
+}
+STORES: dict[str, Any] = {"vpc": VPC, "database": {}, "cache": {}}
+"""Of the group `aws`: a database and a cache by AWS, and where they stand."""
 
 
 def evaluate_prod(folder: Path, **groups: Mapping[str, Any]) -> Graph:

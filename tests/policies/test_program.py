@@ -15,17 +15,8 @@ from infra.engine.violation import Violation
 from policies.node import Node
 from policies.program import Resource as Declared
 from policies.program import made_before
-from tests.infra.variants import evaluate_prod
+from tests.infra.variants import STORES, evaluate_prod
 
-STORES = {
-    "vpc": {
-        "id": "vpc-0a1b2c3d",
-        "subnets": ["subnet-0a1b2c3d", "subnet-0a1b2c3e"],
-        "clients": ["sg-0a1b2c3d"],
-    },
-    "database": {},
-    "cache": {},
-}
 EVERYTHING_ALLOWED = '{"Statement": [{"Effect": "Allow", "Action": "*"}]}'
 Change = Callable[[Resource], Resource]
 

@@ -3,19 +3,21 @@ from __future__ import annotations
 import pytest
 
 from infra.engine.graph import Graph, Resource
-from tests.infra.variants import evaluate_prod
+from infra.secret_source import SecretSource
+from tests.infra.variants import STORES, evaluate_prod
 
 EVERYTHING = {
-    "vpc": {
-        "id": "vpc-0a1b2c3d",
-        "subnets": ["subnet-0a1b2c3d", "subnet-0a1b2c3e"],
-        "clients": ["sg-0a1b2c3d"],
-    },
-    "database": {},
-    "cache": {},
+    **STORES,
     "waf": {"requests_per_five_minutes": 3000},
     "backups": {"retention_days": 35, "lock_days": 30, "archive_days": 7, "log_bucket": "access-logs"},
 }
+SOURCE = SecretSource(
+    kind="SecretStore",
+    name="secrets-manager",
+    prefix="mcp-platform/prod/",
+    refresh_minutes=60,
+    entries={"database-owner": "rds!db-1"},
+)
 
 
 @pytest.fixture(scope="session")

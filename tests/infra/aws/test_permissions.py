@@ -11,8 +11,8 @@ from infra.components.aws import grants
 from infra.components.aws.documents import document
 from infra.engine.graph import Graph, Resource
 from infra.engine.manifest import manifests
-from infra.secret_source import SecretSource
 from infra.settings.aws import Aws
+from tests.infra.aws.conftest import SOURCE
 from tests.infra.aws.simulating import permitted
 from tests.infra.flows import Place, declared_pods, flows
 from tests.infra.variants import evaluate_prod
@@ -185,14 +185,7 @@ def test_external_secrets_reads_the_stacks_entries(
 
 @pytest.mark.parametrize(("entry", "allowed"), [("rds!db-1", True), ("rds!db-12", False), ("rds!db", False)])
 def test_external_secrets_reads_an_entry_that_settings_name(entry: str, allowed: bool) -> None:
-    source = SecretSource(
-        kind="SecretStore",
-        name="secrets-manager",
-        prefix="mcp-platform/prod/",
-        refresh_minutes=60,
-        entries={"database-owner": "rds!db-1"},
-    )
-    statements = grants.read_secrets(Aws(region=REGION, account=ACCOUNT, cluster="c"), source)
+    statements = grants.read_secrets(Aws(region=REGION, account=ACCOUNT, cluster="c"), SOURCE)
     arn = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{entry}-AbC123"
     assert permitted([document(*statements)], "secretsmanager:GetSecretValue", arn) == allowed
 

@@ -12,9 +12,10 @@ from infra.components.aws import grants, naming
 from infra.components.aws.documents import document
 from infra.errors import PlatformError
 from infra.naming import Stack
-from infra.secret_source import SecretSource
 from infra.settings import Settings
 from infra.settings.aws import Aws
+from tests.infra.aws.conftest import SOURCE
+from tests.infra.variants import VPC
 
 GOOD: dict[str, Any] = {
     "region": "eu-central-1",
@@ -24,11 +25,6 @@ GOOD: dict[str, Any] = {
 }
 IRSA = {"identity": "irsa"}
 OIDC = "https://oidc.eks"
-VPC: dict[str, Any] = {
-    "id": "vpc-0a1b2c3d",
-    "subnets": ["subnet-0a1b2c3d", "subnet-0a1b2c3e"],
-    "clients": ["sg-0a1b2c3d"],
-}
 PROD = Stack("prod", production=True)
 
 
@@ -119,15 +115,6 @@ def test_a_stack_whose_names_aws_would_not_take_is_refused_before_anything_is_ma
 def test_two_hyphens_are_refused_where_aws_refuses_them(named: Callable[[Stack], str]) -> None:
     with pytest.raises(PlatformError, match="no two hyphens"):
         named(Stack("eu--1", production=True))
-
-
-SOURCE = SecretSource(
-    kind="SecretStore",
-    name="secrets-manager",
-    prefix="mcp-platform/prod/",
-    refresh_minutes=60,
-    entries={"database-owner": "rds!db-1"},
-)
 
 
 def test_good_settings_are_read(configure: Callable[..., Settings]) -> None:
