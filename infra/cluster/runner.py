@@ -89,7 +89,7 @@ class Runner(threading.Thread):
         self._set("starting")
         self._watch(process)
         code = process.wait()
-        self.process = None
+        self.state, self.process = "restarting", None  # at once: nobody is told of one that is ready and gone
         self.ready[self.component.name].clear()
         return f"ended ({_ending(code)})"
 

@@ -71,6 +71,23 @@ def test_a_killed_component_comes_back_and_is_counted(start: Callable[..., Runne
     assert steady.condition.pid not in (None, first)
 
 
+def test_what_has_ended_is_said_to_be_ready_at_no_moment(
+    start: Callable[..., Runner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def tell(_line: str) -> None:
+        told.append(brief.state)
+
+    monkeypatch.setattr(runner, "tell", tell)
+    brief = start("brief", "exec sleep 60")
+    eventually(lambda: brief.state == "ready")
+    assert brief.process is not None
+    brief.process.kill()
+    eventually(lambda: bool(told))
+    assert told[0] == "restarting"
+
+
 def test_a_component_waits_for_what_it_needs(start: Callable[..., Runner], tmp_path: Path) -> None:
     path = tmp_path / "socket"
     second = start("second", "exec sleep 60", after=("first",))
