@@ -9,6 +9,8 @@ from contextlib import ExitStack, closing
 
 import pytest
 
+SECONDS = 60
+
 
 def listening() -> socket.socket:
     return socket.create_server(("127.0.0.1", 0))
@@ -19,7 +21,7 @@ def forwarded() -> Iterator[tuple[socket.socket, int]]:
     """A server socket, and the port of a forwarder in front of it."""
     with ExitStack() as stack:
         server, entrance = stack.enter_context(listening()), stack.enter_context(listening())
-        server.settimeout(10)
+        server.settimeout(SECONDS)
         route = f"{entrance.fileno()}=127.0.0.1:{server.getsockname()[1]}"
         process = subprocess.Popen(
             [sys.executable, "-m", "infra.cluster.forwarder", route], pass_fds=[entrance.fileno()]
@@ -32,7 +34,7 @@ def forwarded() -> Iterator[tuple[socket.socket, int]]:
 
 
 def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=10)
+    return socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
 
 
 def receive_all(connection: socket.socket) -> bytes:
@@ -43,7 +45,7 @@ def test_both_directions_and_half_closed_connections(forwarded: tuple[socket.soc
     server, port = forwarded
     with connect(port) as client:
         with closing(server.accept()[0]) as served:
-            served.settimeout(10)
+            served.settimeout(SECONDS)
             client.sendall(b"question")
             client.shutdown(socket.SHUT_WR)
             assert receive_all(served) == b"question"
@@ -58,7 +60,7 @@ def test_much_data_arrives_whole(forwarded: tuple[socket.socket, int]) -> None:
         sender = threading.Thread(target=lambda: (client.sendall(data), client.shutdown(socket.SHUT_WR)))
         sender.start()
         with closing(server.accept()[0]) as served:
-            served.settimeout(10)
+            served.settimeout(SECONDS)
             assert receive_all(served) == data
         sender.join()
 

@@ -47,7 +47,7 @@ def start(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     end(started)
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 5) -> None:
+def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
@@ -102,16 +102,16 @@ def test_a_component_waits_for_what_it_needs(start: Callable[..., Runner], tmp_p
 
 
 def test_stopping_ends_what_waits_runs_and_resists(
-    start: Callable[..., Runner], monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., Runner], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("infra.cluster.supervisor.COMPONENT_GRACE", 0.5)
+    deaf = tmp_path / "deaf"
     runners = [
         start("waits", "exec sleep 60", after=("never",)),
         start("runs", "exec sleep 60"),
-        start("resists", "trap '' TERM; while :; do sleep 0.1; done"),
+        start("resists", f"trap '' TERM; touch {deaf}; while :; do sleep 0.1; done"),
     ]
-    eventually(lambda: runners[1].state == runners[2].state == "ready")
-    time.sleep(0.2)  # the shell sets its trap
+    eventually(lambda: runners[1].state == runners[2].state == "ready" and deaf.exists())
     end(runners)
     assert [one.condition.state for one in runners] == ["stopped"] * 3
     assert [one.condition.pid for one in runners] == [None] * 3
@@ -223,7 +223,8 @@ def _children(pid: int) -> list[str]:
 
 def test_reaping_leaves_components_to_their_runners() -> None:
     ours, orphan = subprocess.Popen(["true"]), subprocess.Popen(["true"])
-    time.sleep(0.2)
+    for process in (ours, orphan):
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is not reaped yet
     reap({ours.pid, orphan.pid})
     assert ours.wait() == 0
     reap(set())

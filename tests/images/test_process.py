@@ -90,20 +90,27 @@ def test_a_command_that_takes_too_long_is_ended() -> None:
 
 def test_an_interrupted_build_leaves_no_process(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
+    begun = threading.Event()
     # A child that outlives its parent's end unless the whole group is ended.
     script = f'sleep 300 & echo "$! $$" >{pids}; echo "STEP 1/1: RUN sleep"; wait'
 
     def interrupt() -> None:
-        while not pids.exists() or not pids.read_text().strip():
-            time.sleep(0.05)
-        os.kill(os.getpid(), signal.SIGINT)
+        if begun.wait(60):
+            os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
-        build_steps(["sh", "-c", script], what="x", env=os.environ, on_step=lambda _step: None)
+        build_steps(["sh", "-c", script], what="x", env=os.environ, on_step=lambda _step: begun.set())
     thread.join()
-    time.sleep(0.2)
-    for pid in pids.read_text().split():
-        stat = Path(f"/proc/{pid}/stat")
-        assert not stat.exists() or ") Z " in stat.read_text()
+    deadline = time.monotonic() + 60
+    while any(map(runs, pids.read_text().split())):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def runs(pid: str) -> bool:
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # the latter when it ends between opening and reading
+        return False
