@@ -25,27 +25,20 @@ def kube_score() -> Path:
 
 
 def checkov() -> Path:
-    """Installed from PyPI, in an environment of its own."""
-    folder = _environment()
+    """Installed from PyPI, in an environment of its own; earlier versions are removed."""
+    kept = home() / "tools" / "linters"
+    folder = kept / f"checkov-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]}"
     done = folder / "installed"
-    with locked(folder.with_suffix(".lock"), silent, "another installation of it"):
+    with locked(kept / "checkov.lock", silent, "another installation of it"):
         if not done.exists():
+            for earlier in kept.glob("checkov-*/"):
+                shutil.rmtree(earlier)
             uv = str(Path(sys.executable).parent / "uv")
             _run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
             python = str(folder / "bin" / "python")
             _run(uv, "pip", "sync", "--quiet", "--python", python, "--require-hashes", str(LOCK))
             done.touch()
     return folder / "bin" / "checkov"
-
-
-def _environment() -> Path:
-    """Where the pinned version of checkov is kept; earlier versions are removed."""
-    kept = home() / "tools" / "linters"
-    folder = kept / f"checkov-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]}"
-    for earlier in kept.glob("checkov-*"):
-        if earlier.is_dir() and earlier != folder:
-            shutil.rmtree(earlier)
-    return folder
 
 
 def _run(*command: str) -> None:
