@@ -58,19 +58,19 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     commit(root, "change")
     git(root, "checkout", "--quiet", "--detach", "main")
     git(root, "merge", "--quiet", "--no-ff", "--message", "merge", "change")
-    git(root, "update-ref", "refs/pull/7/merge", "HEAD")
     git(root, "config", "uploadpack.allowAnySHA1InWant", "true")
     return root
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def github() -> Generator[GitHub]:
     with serving() as running:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def runner(repository: Path, github: GitHub, tmp_path_factory: pytest.TempPathFactory) -> Runner:
+    git(repository, "update-ref", "refs/pull/7/merge", "HEAD")  # whatever another test had previewed
     base = git(repository, "rev-parse", "main")
     return Runner.read(
         PREVIEW,
