@@ -251,9 +251,13 @@ def test_only_the_stacks_own_namespace_is_read(tmp_path: Path, sink: Sink, start
     collector.write("mcp-dev_pod-1_0f0e/main/0.log", "ours")
     start(collector)
     wait_for(lambda: sink.named("ours"), "record")
-    assert collector.count("otelcol_receiver_accepted_log_records_total") == 1
+    collector.write("mcp-dev_pod-1_0f0e/main/0.log", "later")  # is read when all files were looked at
+    wait_for(lambda: sink.named("later"), "later record")
+    accepted = "otelcol_receiver_accepted_log_records_total"
+    wait_for(lambda: collector.count(accepted) >= 2, "accepted records")  # they are counted afterwards
+    assert collector.count(accepted) == 2
     assert collector.stop() == 0
-    assert [item.text for item in sink.items] == ["ours"]
+    assert [item.text for item in sink.items] == ["ours", "later"]
 
 
 def test_lines_outlast_a_backend_that_is_away_and_a_collector_that_is_killed(
