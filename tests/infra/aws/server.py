@@ -49,8 +49,8 @@ class Server:
     def enforce(self, *, policies: bool) -> None:
         """Whether IAM's policies count from now on; otherwise everybody may do everything."""
         allowed = "0" if policies else "inf"
-        httpx2.post(f"{self.url}/moto-api/reset-auth", content=allowed, timeout=5).raise_for_status()
+        httpx2.post(f"{self.url}/moto-api/reset-auth", content=allowed, timeout=60).raise_for_status()
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(60)

@@ -74,23 +74,35 @@ def account(server: Server, declared: list[Resource]) -> Account:
     return made
 
 
+@pytest.fixture(scope="module")
+def found(account: Account, declared: list[Resource]) -> dict[str, dict[str, Any]]:
+    """What the account says of each resource, by its URN, before anything is changed."""
+    return {resource.urn: account.read(resource) for resource in declared}
+
+
+@pytest.fixture(scope="module")
+def rules(account: Account) -> list[dict[str, Any]]:
+    """The firewall's."""
+    return account.rules_of("mcp-platform-prod-edge")
+
+
 def short(resource: Resource) -> str:
     """`s3.Bucket`, as the program writes it."""
     return f"{resource.type.split(':')[1].partition('/')[0]}.{resource.type.rpartition(':')[2]}"
 
 
 def test_all_that_is_declared_is_what_the_account_then_has(
-    account: Account, declared: list[Resource]
+    found: dict[str, dict[str, Any]], declared: list[Resource]
 ) -> None:
     different: dict[str, Any] = {}
     unread: dict[str, set[str]] = {}
     for resource in declared:
-        found = account.read(resource)
-        assert found, resource.urn
-        wanted = {key: value for key, value in resource.inputs.items() if key in found}
-        if found != wanted:
-            different[resource.urn] = (wanted, found)
-        unread.setdefault(short(resource), set()).update(resource.inputs.keys() - found.keys())
+        told = found[resource.urn]
+        assert told, resource.urn
+        wanted = {key: value for key, value in resource.inputs.items() if key in told}
+        if told != wanted:
+            different[resource.urn] = (wanted, told)
+        unread.setdefault(short(resource), set()).update(resource.inputs.keys() - told.keys())
     assert different == {}
     assert {kind: keys for kind, keys in unread.items() if keys} == NOT_READ
 
@@ -115,8 +127,10 @@ def _modules(source: str) -> list[str]:
     ]
 
 
-def test_the_firewall_bounds_addresses_and_lets_large_arguments_through(account: Account) -> None:
-    rate, *managed = account.rules_of("mcp-platform-prod-edge")
+def test_the_firewall_bounds_addresses_and_lets_large_arguments_through(
+    rules: list[dict[str, Any]],
+) -> None:
+    rate, *managed = rules
     assert rate["Statement"]["RateBasedStatement"]["Limit"] == 3000
     assert rate["Action"] == {"Block": {}}
     counted = {
@@ -157,8 +171,10 @@ def test_only_what_a_deployment_gives_is_unknown(declared: list[Resource]) -> No
 
 
 @pytest.fixture(scope="module")
-def guarded(server: Server, account: Account) -> Iterator[Server]:
+def guarded(server: Server, account: Account, request: pytest.FixtureRequest) -> Iterator[Server]:
     """The same account, in which IAM's policies now count."""
+    for before in ("found", "rules"):  # whichever test comes first
+        request.getfixturevalue(before)
     s3 = account.server.client("s3")
     s3.delete_bucket_policy(Bucket=BUCKET)  # moto would take each Deny for one without conditions
     s3.put_object(Bucket=BUCKET, Key="first", Body=b"1")
