@@ -14,6 +14,8 @@ from tests.evaluated import evaluated
 from tests.linters.allowed import ALLOWED, Allowed
 from tests.linters.running import Finding, ask_checkov, ask_kube_score
 
+pytestmark = pytest.mark.timeout(1800)  # the first time, one linter is built and the other installed
+
 STACKS = ("dev", "prod")
 ASK: Mapping[str, Callable[[Path], list[Finding]]] = {"checkov": ask_checkov, "kube-score": ask_kube_score}
 BAD = Path(__file__).parent / "bad.yaml"
