@@ -23,7 +23,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program = tmp_path / "pulumi"
     program.write_text(
         "#!/bin/sh\n"
-        f'echo "$@" > {tmp_path}/arguments\n'
+        f'printf "%s\\n" "$@" > {tmp_path}/arguments\n'
         'while [ $# -gt 0 ]; do if [ "$1" = --event-log ]; then events=$2; fi; shift; done\n'
         f". {tmp_path}/end\n"
     )
@@ -40,7 +40,7 @@ def event(level: str) -> str:
 
 def test_the_cli_gets_the_stack_and_the_policies(cli: Path) -> None:
     pulumi_cli.run("up", "dev", "--yes", policies=True)
-    arguments = (cli / "arguments").read_text().split()
+    arguments = (cli / "arguments").read_text().splitlines()
     assert arguments[:4] == ["up", "--stack", "dev", "--non-interactive"]
     assert arguments[4:7] == ["--policy-pack", str(REPOSITORY / "policies"), "--event-log"]
     assert arguments[8:] == ["--yes"]
