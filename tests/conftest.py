@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from pathlib import Path
+from typing import Final
 
 from hypothesis import HealthCheck, settings
 
@@ -12,10 +15,21 @@ settings.register_profile(
 )
 settings.load_profile("ci")
 
+_LOOKS: Final = (
+    *("CLICOLOR_FORCE", "COLUMNS", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "TERMINAL_WIDTH"),
+    *("TTY_COMPATIBLE", "TTY_INTERACTIVE"),
+    "GITHUB_ACTIONS",  # typer takes it for a terminal
+)
+"""By these, programs write as to a terminal, or to one of another width."""
+
 
 def pytest_configure() -> None:
-    """Undo an ignored Ctrl-C, which a suite in the background of a script inherits and its children too.
+    """Undo what the suite and its children inherit and tests would differ by.
 
-    Tests interrupt programs as a user would (POSIX shells, "Asynchronous Lists").
+    An ignored Ctrl-C, in the background of a script (POSIX shells, "Asynchronous Lists"): tests interrupt
+    programs as a user would. And how whoever runs the suite wants things to look.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in _LOOKS:
+        os.environ.pop(name, None)
+    os.environ.setdefault("HOME", str(Path.home()))  # a service may have none; Go and npm keep caches there
