@@ -92,7 +92,8 @@ def test_an_interrupted_build_leaves_no_process(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     begun = threading.Event()
     # A child that outlives its parent's end unless the whole group is ended.
-    script = f'sleep 300 & echo "$! $$" >{pids}; echo "STEP 1/1: RUN sleep"; wait'
+    script = f'sleep 3000 & echo "$! $$" >{pids}; echo "STEP 1/1: RUN sleep"; '
+    script += "while sleep 0.1; do echo still; done"  # a signal just before a read is noticed after it
 
     def interrupt() -> None:
         if begun.wait(60):
