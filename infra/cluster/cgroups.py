@@ -72,11 +72,13 @@ def processes(name: str) -> set[int]:
     """The processes of a cluster's pods, from whichever hierarchy knows them."""
     found: set[int] = set()
     for _, place in hierarchies():
-        for file in (place / name / "kubepods").rglob("cgroup.procs"):
+        # os.walk, unlike Path.rglob, passes over a group that ends while we look.
+        for directory, _, _ in os.walk(place / name / "kubepods"):
             try:
-                found.update(int(pid) for pid in file.read_text().split())
-            except (FileNotFoundError, OSError):
-                continue  # the group ended while we looked
+                text = (Path(directory) / "cgroup.procs").read_text()
+            except OSError:
+                continue
+            found.update(map(int, text.split()))
     return found
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from infra.cluster import certificates, cgroups, configs, images, kubeconfig, launch, preflight, status
 from infra.cluster.api import ApiClient
+from infra.cluster.indexes import claim_index, release_index
 from infra.cluster.launch import listen
 from infra.cluster.processes import locked
 from infra.cluster.publish import publish as publish_cluster
@@ -22,10 +23,8 @@ from infra.cluster.spec import (
     ClusterSpec,
     Layout,
     check_name,
-    claim_index,
     default_ports,
     read_spec,
-    release_index,
     write_atomically,
     write_spec,
 )
@@ -36,7 +35,7 @@ from infra.cluster.tools import Toolbox
 from infra.cluster.waiting import Wait, name_option
 from infra.errors import PlatformError
 
-CLEAN_SECONDS = 10.0
+CLEAN_SECONDS = 60.0
 SHARED = ("tools", "go", "images", "bench")  # below the home: what is built once for all clusters
 DEFAULT_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
 
@@ -265,7 +264,7 @@ class Cluster:
     def _purge(self, report: Report, *, keep_tools: bool) -> None:
         report("deleting the cluster's data")
         spec = read_spec(self.layout)
-        withdraw(f"mcp-{self.name}", self.layout)
+        withdraw(f"mcp-{self.name}", self.layout, self.home)
         shutil.rmtree(self.state)
         registry = self.home / "indexes"
         if spec is not None:

@@ -28,7 +28,7 @@ PROJECT = Path(infra.__file__).parent.parent
 
 LOG = "supervisor"
 STOP_SECONDS = 60.0  # pods, components and stores each have their time: supervisor.py
-KILL_SECONDS = 10.0
+KILL_SECONDS = 60.0  # long, for a machine that is busy: what is waited for takes no time by itself
 
 UNSHARE = (
     "unshare",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from infra.cluster import kubeconfig
-from infra.cluster.report import Report
+from infra.cluster.processes import locked
+from infra.cluster.report import Report, silent
 from infra.cluster.spec import ClusterSpec, Layout, write_atomically
 from infra.cluster.tools import Toolbox
 from infra.errors import PlatformError
@@ -20,17 +22,24 @@ def publish(spec: ClusterSpec, layout: Layout, toolbox: Toolbox, report: Report,
     """Add the cluster's context to the user's kubeconfig, and the commands that the machine doesn't have."""
     target = kubeconfig.user_file()
     content = kubeconfig.document(spec, layout, user="admin", server=spec.api_url)
-    _remember(layout.published_file, [str(target.absolute())])  # first: what is noted can be taken back
-    is_current = kubeconfig.merge_into(target, content)
+    with _alone(toolbox.home):
+        _remember(layout.published_file, [str(target.absolute())])  # first: what is noted can be taken back
+        is_current = kubeconfig.merge_into(target, content)
+        _remember(_links_file(toolbox.home), link_commands(toolbox, links))
     note = "" if is_current else f" (use it with `kubectl --context {spec.context}`)"
     report(f"context {spec.context} is in {target}{note}")
-    _remember(_links_file(toolbox.home), link_commands(toolbox, links))
 
 
-def withdraw(context: str, layout: Layout) -> None:
+def withdraw(context: str, layout: Layout, home: Path) -> None:
     """Take the cluster's context out of every kubeconfig that it was added to."""
-    for target in _remembered(layout.published_file):
-        kubeconfig.remove_from(Path(target), context)
+    with _alone(home):
+        for target in _remembered(layout.published_file):
+            kubeconfig.remove_from(Path(target), context)
+
+
+def _alone(home: Path) -> AbstractContextManager[None]:
+    """One command at a time, also of different clusters: each changes what all of them share."""
+    return locked(home / "tools" / "publish.lock", silent, "another command")
 
 
 def link_commands(toolbox: Toolbox, links: Path) -> list[str]:

@@ -266,32 +266,3 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-
-
-def claim_index(registry: Path, directory: Path) -> int:
-    """Take the lowest index that no other cluster of this home holds.
-
-    `registry` holds one symbolic link per index, to the cluster's directory: making a link either succeeds or
-    finds the index taken, so two commands never get the same one. A link whose directory is gone is free
-    again.
-    """
-    registry.mkdir(parents=True, exist_ok=True)
-    for index in range(LARGEST_INDEX + 1):
-        claim = registry / str(index)
-        if claim.is_symlink() and not claim.exists():
-            claim.unlink(missing_ok=True)
-        try:
-            claim.symlink_to(directory)
-        except FileExistsError:
-            if claim.readlink() == directory:
-                return index
-            continue
-        return index
-    raise PlatformError(f"all {LARGEST_INDEX + 1} cluster indexes of {registry} are in use")
-
-
-def release_index(registry: Path, index: int, directory: Path) -> None:
-    """Give an index back, unless another cluster holds it by now."""
-    claim = registry / str(index)
-    if claim.is_symlink() and claim.readlink() == directory:
-        claim.unlink()

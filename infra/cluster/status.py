@@ -88,7 +88,11 @@ def components(layout: Layout) -> list[ComponentStatus]:
     """
     identity = running(layout)
     supervisor = supervisor_of(identity) if identity else None
-    if supervisor is None or not layout.status_file.exists():
+    try:
+        conditions = json.loads(layout.status_file.read_text())
+    except FileNotFoundError:
+        return []
+    if supervisor is None:
         return []
     outside = {inner_pid(pid): pid for pid in children(supervisor)}
     return [
@@ -101,7 +105,7 @@ def components(layout: Layout) -> list[ComponentStatus]:
             restarts=condition["restarts"],
             log=layout.log(condition["name"]),
         )
-        for condition in json.loads(layout.status_file.read_text())
+        for condition in conditions
     ]
 
 

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from infra.cluster.indexes import claim_index, release_index
 from infra.cluster.spec import (
     ClusterSpec,
     Layout,
     check_name,
-    claim_index,
     default_ports,
     read_spec,
-    release_index,
     write_atomically,
     write_spec,
 )
@@ -82,13 +81,19 @@ def test_a_damaged_spec_is_named(tmp_path: Path, text: str) -> None:
         read_spec(layout)
 
 
-def test_indexes_are_unique_even_when_claimed_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stale", [0, 20])
+def test_indexes_are_unique_even_when_claimed_at_once(tmp_path: Path, stale: int) -> None:
     directories = [tmp_path / f"c{number}" for number in range(20)]
     for directory in directories:
         directory.mkdir()
+    (tmp_path / "indexes").mkdir()
+    for number in range(stale):  # of clusters that were deleted by hand
+        (tmp_path / "indexes" / str(number)).symlink_to(tmp_path / "gone")
     found: list[int] = []
+    start = threading.Barrier(len(directories))
 
     def claim(directory: Path) -> None:
+        start.wait()
         found.append(claim_index(tmp_path / "indexes", directory))
 
     threads = [threading.Thread(target=claim, args=(directory,)) for directory in directories]

@@ -227,6 +227,47 @@ def test_a_context_is_taken_back_from_every_kubeconfig_that_got_it(
         monkeypatch.setenv("KUBECONFIG", str(tmp_path / file))
         publish.publish(spec, layout, box, lambda _: None, tmp_path / "links")
         assert "mcp-mine" in (tmp_path / file).read_text()
-    publish.withdraw("mcp-mine", layout)
+    publish.withdraw("mcp-mine", layout, box.home)
     for file in ("one", "two"):
         assert "mcp-mine" not in (tmp_path / file).read_text()
+
+
+def test_clusters_that_come_up_at_once_are_all_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box, links = Toolbox(tmp_path / "home"), tmp_path / "links"
+    box.directory.mkdir(parents=True)
+    links.mkdir()
+    monkeypatch.setenv("PATH", str(links))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    for program in publish.COMMANDS:
+        (box.directory / program).touch(0o755)
+    clusters = [
+        (
+            ClusterSpec(name=f"c{index}", index=index, api_port=1, gateway_port=2),
+            Layout(tmp_path / f"c{index}"),
+        )
+        for index in range(6)
+    ]
+    for spec, layout in clusters:
+        layout.root.mkdir()
+        certificates.ensure(spec, layout)
+    start = threading.Barrier(len(clusters))
+    failed: list[str] = []
+
+    def come_up(spec: ClusterSpec, layout: Layout) -> None:
+        start.wait()
+        try:
+            publish.publish(spec, layout, box, lambda _: None, links)
+        except OSError as error:
+            failed.append(str(error))
+
+    threads = [threading.Thread(target=come_up, args=one) for one in clusters]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    text = (tmp_path / "config").read_text()
+    assert [spec.context for spec, _ in clusters if spec.context not in text] == []
+    assert all((links / program).is_symlink() for program in publish.COMMANDS)
