@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections import defaultdict
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +93,7 @@ def build(
 
 
 def prune(
-    keep: Collection[str],
+    keep: Callable[[], Collection[str]],
     *,
     builder: BuilderName = "auto",
     load_into: HasContainerd | None = None,
@@ -102,7 +102,8 @@ def prune(
     """Remove old images of ours, and return their references.
 
     Args:
-        keep: References that something may still run or roll back to. The cluster keeps exactly these.
+        keep: Tells what something may still run or roll back to. The cluster keeps exactly these. It is asked
+            while nobody can load images.
         builder: Whose storage to prune; it also keeps the newest `KEPT_PER_NAME` of each name.
         load_into: The embedded cluster whose node to prune too.
         report: Takes lines of progress.
@@ -110,13 +111,14 @@ def prune(
     settings = BuildSettings.from_environment()
     removed: set[str] = set()
     with _alone(settings, report):
+        kept = keep()
         if load_into:
             node = _node(load_into)
-            old = sorted(ref for ref in node.refs() if _ours(ref) and ref not in keep)
+            old = sorted(ref for ref in node.refs() if _ours(ref) and ref not in kept)
             node.remove(old)
             removed.update(old)
         chosen = _builder(builder, settings, report)
-        removed.update(_tidy(chosen, keep))
+        removed.update(_tidy(chosen, kept))
     return sorted(removed)
 
 

@@ -124,7 +124,7 @@ def up(options: Options, step: Step) -> Plan:
         kubectl = _reach(target, report)
         namespaces = [item for item in objects if item.kind == "Namespace"]
         kubectl.apply([plan.applied_body(item, target.namespace) for item in namespaces])
-    with held(kubectl, target.namespace):
+    with held(kubectl, target.namespace, [spec.ref for spec in specs]):
         with step("build the images") as report:
             build(specs, load_into=target.cluster, report=report)
             local = [spec.ref for spec in specs if not spec.push]
@@ -139,7 +139,8 @@ def up(options: Options, step: Step) -> Plan:
             done = _release(release, objects, options, report)
     if target.cluster and not done.clean:
         with step("remove images that nothing runs") as report:
-            prune(images_in_use(kubectl, target.helm(report)), load_into=target.cluster, report=report)
+            helm = target.helm(report)
+            prune(lambda: images_in_use(kubectl, helm), load_into=target.cluster, report=report)
     return done
 
 

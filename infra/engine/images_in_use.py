@@ -1,4 +1,4 @@
-"""Which images of a cluster something runs, or could be rolled back to."""
+"""Which images of a cluster something runs, is about to run, or could be rolled back to."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ from typing import Any, Final
 
 from infra.engine.helm import Helm
 from infra.engine.kubectl import Kubectl
+from infra.engine.lease import IMAGES
 
 _KINDS: Final = "pods,replicasets,statefulsets,daemonsets,jobs,cronjobs"
 """ReplicaSets are what `kubectl rollout undo` goes back to."""
 
 
 def images_in_use(kubectl: Kubectl, helm: Helm) -> set[str]:
-    """References in any namespace's workloads, since stacks share nodes, and in the release's revisions."""
-    found = set(_images(kubectl.list_all(_KINDS)))
+    """References in any namespace, since stacks share nodes, and in the release's revisions.
+
+    Those of deployments under way come first: what has ended by then is among the workloads.
+    """
+    leases = kubectl.list_all("leases.coordination.k8s.io")
+    under_way = [it["metadata"].get("annotations", {}).get(IMAGES, "") for it in leases]
+    found = {ref for text in under_way for ref in text.split(",") if ref}
+    found.update(_images(kubectl.list_all(_KINDS)))
     for revision in helm.history():
         found.update(_images(helm.objects(revision.number)))
     return found

@@ -7,7 +7,7 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -19,18 +19,26 @@ NAME: Final = "mcp-platform-deployment"
 DURATION: Final = 60
 """Seconds after the last renewal at which a holder counts as dead."""
 
+IMAGES: Final = "mcp-platform.dev/images"
+"""The annotation that names what a deployment under way is about to run, for nobody to remove."""
+
 _PROCESS: Final = re.compile(r"mcpctl on (?P<host>.+) \(process (?P<pid>\d+)\)")
 _FORMAT: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 @contextmanager
-def held(kubectl: Kubectl, namespace: str) -> Generator[None]:
+def held(kubectl: Kubectl, namespace: str, images: Sequence[str] = ()) -> Generator[None]:
     """Hold the stack's lease, whose namespace must exist.
+
+    Args:
+        kubectl: The cluster.
+        namespace: The stack's.
+        images: What is to run, which the nodes may have already.
 
     Raises:
         PlatformError: Another deployment holds it.
     """
-    _take(kubectl, namespace)
+    _take(kubectl, namespace, images)
     done = threading.Event()
     renewal = threading.Thread(target=_renew, args=(kubectl, namespace, done), name="lease", daemon=True)
     renewal.start()
@@ -43,7 +51,7 @@ def held(kubectl: Kubectl, namespace: str) -> Generator[None]:
             _release(kubectl, namespace)
 
 
-def _take(kubectl: Kubectl, namespace: str) -> None:
+def _take(kubectl: Kubectl, namespace: str, images: Sequence[str]) -> None:
     present = kubectl.get("lease", namespace, NAME)
     if present and not _dead(present["spec"]):
         raise PlatformError(
@@ -54,7 +62,7 @@ def _take(kubectl: Kubectl, namespace: str) -> None:
     # `create`, and `replace` with a resourceVersion, are atomic: of two that try, one fails.
     version = present["metadata"]["resourceVersion"] if present else None
     command = "replace" if present else "create"
-    result = kubectl.run(command, "--filename", "-", stdin=json.dumps(_body(namespace, version)))
+    result = kubectl.run(command, "--filename", "-", stdin=json.dumps(_body(namespace, images, version)))
     if result.code:
         raise PlatformError(f"another deployment of this stack has just begun: {last_line(result.err)}")
 
@@ -100,8 +108,12 @@ def _now() -> str:
     return datetime.now(UTC).strftime(_FORMAT)
 
 
-def _body(namespace: str, version: str | None) -> dict[str, Any]:
-    metadata = {"name": NAME, "namespace": namespace} | ({"resourceVersion": version} if version else {})
+def _body(namespace: str, images: Sequence[str], version: str | None) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"name": NAME, "namespace": namespace}
+    if images:
+        metadata["annotations"] = {IMAGES: ",".join(images)}
+    if version:
+        metadata["resourceVersion"] = version
     return {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",

@@ -14,6 +14,7 @@ from infra.cluster import silent
 from infra.engine import direct, generated, lease
 from infra.engine.diagnosis import NotReadyError
 from infra.engine.health import health
+from infra.engine.images_in_use import images_in_use
 from infra.engine.plan import Action
 from infra.engine.readiness import Watch, wait
 from infra.errors import PlatformError
@@ -315,6 +316,15 @@ def test_the_lease_of_a_dead_machine_runs_out(stack: Stack) -> None:
     )
     stack.up()
     assert stack.get("lease", lease.NAME) is None
+
+
+def test_images_of_a_deployment_under_way_count_as_used(stack: Stack) -> None:
+    """They are on the nodes before anything runs them, and other stacks remove what nothing does."""
+    stack.up()
+    image = "localhost/mcp-platform/gateway:0123"
+    with lease.held(stack.kubectl, stack.target.namespace, [image]):
+        assert image in images_in_use(stack.kubectl, stack.helm)
+    eventually(lambda: image not in images_in_use(stack.kubectl, stack.helm))
 
 
 def test_a_deleted_object_comes_back(stack: Stack) -> None:

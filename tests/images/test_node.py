@@ -88,7 +88,7 @@ def test_pruning_leaves_what_is_kept_and_what_is_not_ours(node: Node, tmp_path: 
     load(node, new)
     load(node, spec(folder, "1"))
     load(node, dataclasses.replace(spec(folder, "3"), ref=f"{LOCAL_PREFIX}pause:1"))
-    assert prune([new.ref], builder="buildah", load_into=node) == [old.ref]
+    assert prune(lambda: [new.ref], builder="buildah", load_into=node) == [old.ref]
     assert node.images.refs() == {new.ref, f"{LOCAL_PREFIX}pause:1"}
     targets = node.images.targets()
     assert set(targets.values()) == {targets[ref] for ref in node.images.refs()}  # the old image is freed
