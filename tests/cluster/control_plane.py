@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ from infra.engine.kubectl import Kubectl
 
 CRDS = Path(__file__).parent / "crds"
 _CONTEXT = "control-plane"
-_START_SECONDS = 120.0
-_ESTABLISHED_SECONDS = 60.0
+_START_SECONDS = 300.0
+_ESTABLISHED_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -40,24 +40,43 @@ class ControlPlane:
 @contextmanager
 def control_plane(folder: Path) -> Generator[ControlPlane]:
     """An API server with its own etcd, which end with the block."""
-    etcd_port, peer_port, api_port = _free_ports(3)
     token = secrets.token_hex(16)
     (folder / "tokens.csv").write_text(f'{token},test,test,"system:masters"\n')
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     (folder / "accounts.key").write_bytes(key.private_bytes(*pem))
-    etcd = [
+    with (
+        _reserved_ports(3) as (etcd_port, peer_port, api_port),
+        _running(_etcd(folder, etcd_port, peer_port), folder / "etcd.log"),
+        _running(_api_server(folder, etcd_port, api_port), folder / "api.log") as process,
+    ):
+        kubectl = Kubectl(tool("kubectl", silent), _CONTEXT, _kubeconfig(folder, api_port, token))
+        deadline = time.monotonic() + _START_SECONDS
+        while process.poll() is None and kubectl_is_refused(kubectl):
+            assert time.monotonic() < deadline, (folder / "api.log").read_text()[-2000:]
+            time.sleep(0.2)
+        assert process.poll() is None, (folder / "api.log").read_text()[-2000:]
+        yield ControlPlane(kubectl, folder)
+
+
+def _etcd(folder: Path, port: int, peer_port: int) -> list[str]:
+    return [
         str(tool(ETCD, silent)),
         f"--data-dir={folder}/etcd",
-        f"--listen-client-urls=http://127.0.0.1:{etcd_port}",
-        f"--advertise-client-urls=http://127.0.0.1:{etcd_port}",
+        f"--listen-client-urls=http://127.0.0.1:{port}",
+        f"--advertise-client-urls=http://127.0.0.1:{port}",
         f"--listen-peer-urls=http://127.0.0.1:{peer_port}",
+        "--socket-reuse-port",
         "--unsafe-no-fsync",
     ]
-    api_server = [
+
+
+def _api_server(folder: Path, etcd_port: int, port: int) -> list[str]:
+    return [
         str(tool("kube-apiserver", silent)),
         "--bind-address=127.0.0.1",
-        f"--secure-port={api_port}",
+        f"--secure-port={port}",
+        "--permit-port-sharing",
         f"--cert-dir={folder}/certificates",
         f"--etcd-servers=http://127.0.0.1:{etcd_port}",
         f"--token-auth-file={folder}/tokens.csv",
@@ -68,14 +87,6 @@ def control_plane(folder: Path) -> Generator[ControlPlane]:
         f"--service-account-signing-key-file={folder}/accounts.key",
         "--endpoint-reconciler-type=none",
     ]
-    with _running(etcd, folder / "etcd.log"), _running(api_server, folder / "api.log") as process:
-        kubectl = Kubectl(tool("kubectl", silent), _CONTEXT, _kubeconfig(folder, api_port, token))
-        deadline = time.monotonic() + _START_SECONDS
-        while process.poll() is None and kubectl_is_refused(kubectl):
-            assert time.monotonic() < deadline, (folder / "api.log").read_text()[-2000:]
-            time.sleep(0.2)
-        assert process.poll() is None, (folder / "api.log").read_text()[-2000:]
-        yield ControlPlane(kubectl, folder)
 
 
 def kubectl_is_refused(kubectl: Kubectl) -> bool:
@@ -104,16 +115,24 @@ def install_crds(kubectl: Kubectl, module: str, *patterns: str, pins: Path = CRD
 
 
 def wait_for_crds(kubectl: Kubectl) -> None:
-    """Wait until the server serves every CRD that it has.
+    """Wait until the server serves every CRD that it has, and says so to who looks for kinds.
 
     `kubectl wait --for=condition=Established` fails on a CRD so young that it has no conditions.
     """
     deadline = time.monotonic() + _ESTABLISHED_SECONDS
-    while missing := [
-        item["metadata"]["name"] for item in kubectl.list_all("crd") if not _is_established(item)
-    ]:
-        assert time.monotonic() < deadline, f"not established: {', '.join(missing)}"
+    while missing := _not_served(kubectl):
+        assert time.monotonic() < deadline, f"not served: {', '.join(missing)}"
         time.sleep(0.2)
+
+
+def _not_served(kubectl: Kubectl) -> list[str]:
+    crds = kubectl.list_all("crd")
+    told = set(kubectl.run("api-resources", "--cached=false", "--output=name").out.split())
+    return [
+        item["metadata"]["name"]
+        for item in crds
+        if not _is_established(item) or item["metadata"]["name"] not in told
+    ]
 
 
 def _is_established(crd: Mapping[str, Any]) -> bool:
@@ -139,13 +158,15 @@ def _kubeconfig(folder: Path, port: int, token: str) -> Path:
     return path
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody has; all taken at once, so that they differ."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
+@contextmanager
+def _reserved_ports(count: int) -> Generator[list[int]]:
+    """Ports that nobody else gets within the block: they stay bound, for servers that share ports."""
+    with ExitStack() as stack:
+        held = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in held:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            one.bind(("127.0.0.1", 0))
+        yield [one.getsockname()[1] for one in held]
 
 
 @contextmanager

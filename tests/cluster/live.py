@@ -28,7 +28,7 @@ class Kubectl:
     def run(self, *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, whatever its exit code."""
         command = [self.cluster.toolbox.path("kubectl"), "--kubeconfig", self.cluster.kubeconfig, *arguments]
-        return subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=120)
+        return subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=300)
 
     def __call__(self, *arguments: str, text: str | None = None) -> str:
         """The output of a command that must succeed."""
@@ -113,7 +113,7 @@ def service(name: str, in_namespace: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
 
 
-def eventually(check: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def eventually(check: Callable[[], bool], what: str, seconds: float = 180) -> None:
     """Wait for something to become true."""
     deadline = time.monotonic() + seconds
     while not check():

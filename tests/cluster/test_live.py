@@ -8,7 +8,6 @@ import signal
 import ssl
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -50,7 +49,8 @@ def tree(pid: int) -> list[int]:
 
 def leftovers(cluster: Cluster) -> list[str]:
     """Processes, mounts and cgroups of a cluster."""
-    found = [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{cluster.layout.cgroup}")]
+    groups = (place for place, _, _ in os.walk("/sys/fs/cgroup"))  # in which those of others come and go
+    found = [place for place in groups if Path(place).name == cluster.layout.cgroup]
     mounts = Path("/proc/self/mounts").read_text().splitlines()
     found.extend(line for line in mounts if str(cluster.state) in line or line.startswith(f"{MOUNT_SOURCE} "))
     for process in Path("/proc").glob("[0-9]*"):
@@ -86,14 +86,16 @@ def cluster(clusters: Path) -> Cluster:
     one.up(silent, fsync=False, publish=False)
     import_probe(one)
     kubectl = Kubectl(one)
+    kubectl.apply(namespace(SPACE))
+    account = ("get", "serviceaccount", "default", "-n", SPACE)
+    eventually(lambda: kubectl.run(*account).returncode == 0, "the account that a pod needs")
     kubectl.apply(
-        namespace(SPACE),
         claim("data", SPACE),
         pod("web", SPACE, "data"),
         service("web", SPACE),
         claim("idle", SPACE),
     )
-    kubectl("wait", "-n", SPACE, "--for=condition=Ready", "pod/web", "--timeout=60s")
+    kubectl("wait", "-n", SPACE, "--for=condition=Ready", "pod/web", "--timeout=180s")
     return one
 
 
@@ -109,7 +111,7 @@ def in_pod(kubectl: Kubectl, *command: str) -> str:
 def fetch(url: str) -> str | None:
     """What is at a URL, or None where nothing answers."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - of our own cluster
+        with urllib.request.urlopen(url, timeout=30) as response:  # noqa: S310 - of our own cluster
             return response.read().decode()
     except OSError:
         return None
@@ -137,6 +139,9 @@ def test_a_volume_is_made_when_a_pod_needs_it_and_belongs_to_the_pods_group(
 def test_names_of_services_resolve_and_no_others(kubectl: Kubectl) -> None:
     address = kubectl.get("svc", "-n", SPACE, "web")["spec"]["clusterIP"]
     for name in ("web.live", "web.live.svc.cluster.local"):
+        # CoreDNS follows the Services; nothing tells when it has.
+        resolve = ("exec", "-n", SPACE, "web", "--", "/probe", "resolve", name)
+        eventually(lambda ask=resolve: bool(kubectl.run(*ask).stdout), f"{name} is known")
         assert in_pod(kubectl, "resolve", name) == address
     done = kubectl.run("exec", "-n", SPACE, "web", "--", "/probe", "resolve", "example.com")
     assert "no such host" in done.stderr
@@ -151,12 +156,9 @@ def test_a_service_is_reached_from_pods_and_from_the_host(cluster: Cluster, kube
 
 
 def test_logs(kubectl: Kubectl) -> None:
+    # containerd writes them down, which the pod's readiness doesn't wait for.
+    eventually(lambda: bool(kubectl("logs", "-n", SPACE, "web")), "a log of the pod")
     assert kubectl("logs", "-n", SPACE, "web") == "serving /data"
-
-
-def test_metrics_of_nodes_and_pods(kubectl: Kubectl) -> None:
-    eventually(lambda: kubectl.run("top", "node", "mcp-live").returncode == 0, "metrics of the node")
-    eventually(lambda: "web" in kubectl.run("top", "pod", "-n", SPACE).stdout, "metrics of the pod")
 
 
 def test_pod_security_refuses_what_it_should(kubectl: Kubectl) -> None:
@@ -174,7 +176,7 @@ def test_nobody_is_let_in_without_a_certificate(cluster: Cluster) -> None:
     context = ssl.create_default_context(cafile=cluster.layout.certificates / "ca.crt")
     for path in ("/readyz", "/api/v1/nodes", "/version"):
         with pytest.raises(urllib.error.HTTPError, match="401") as caught:
-            urllib.request.urlopen(cluster.spec.api_url + path, timeout=5, context=context)  # noqa: S310 - as above
+            urllib.request.urlopen(cluster.spec.api_url + path, timeout=60, context=context)  # noqa: S310 - as above
         caught.value.close()
 
 
@@ -201,7 +203,7 @@ def test_the_node_can_not_reach_the_hosts_network(cluster: Cluster) -> None:
 
 def test_a_removed_claim_takes_its_data_along(cluster: Cluster, kubectl: Kubectl) -> None:
     kubectl.apply(claim("gone", SPACE), pod("user", SPACE, "gone"))
-    kubectl("wait", "-n", SPACE, "--for=condition=Ready", "pod/user", "--timeout=60s")
+    kubectl("wait", "-n", SPACE, "--for=condition=Ready", "pod/user", "--timeout=180s")
     directory = cluster.layout.volumes / kubectl.get("pvc", "-n", SPACE, "gone")["spec"]["volumeName"]
     assert (directory / "starts").exists()
     kubectl("delete", "-n", SPACE, "pod/user", "pvc/gone")
@@ -222,14 +224,16 @@ def test_a_killed_component_comes_back(cluster: Cluster, kubectl: Kubectl, compo
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: current()[1] == restarts + 1 and cluster.status().ready, f"{component} is back")
     eventually(lambda: kubectl.run("get", "ns").returncode == 0, "the API answers")
-    assert fetch(f"{cluster.gateway_url}/starts") == "x", "the pod went on"
+    # Its Service may be away for a moment; a pod that was started again would answer "xx" for ever.
+    eventually(lambda: fetch(f"{cluster.gateway_url}/starts") == "x", "the pod went on")
 
 
-def test_up_of_a_running_cluster_changes_nothing_and_is_quick(cluster: Cluster) -> None:
-    pids = [one.pid for one in cluster.status().components]
-    started = time.monotonic()
+def test_up_of_a_running_cluster_changes_nothing_and_waits_for_nothing(cluster: Cluster) -> None:
     cluster.up(silent, publish=False)
-    assert time.monotonic() - started < 10
+    pids = [one.pid for one in cluster.status().components]
+    told: list[str] = []
+    cluster.up(told.append, publish=False)
+    assert told == []
     assert [one.pid for one in cluster.status().components] == pids
 
 
@@ -271,26 +275,42 @@ def test_a_component_that_keeps_failing_is_named_with_its_log(cluster: Cluster, 
         broken.down(silent, purge=True, keep_tools=True)
 
 
-@pytest.mark.parametrize("seconds", [0.7, 1.5, 3.0])
-def test_ctrl_c_while_starting_is_picked_up_by_the_next_up(
-    clusters: Path, cluster: Cluster, seconds: float
-) -> None:
-    assert cluster.status().running
+def interrupted(clusters: Path, moment: str) -> None:
+    """Press Ctrl-C when an `up` of cluster `stopped` says something."""
     script = (
         "import sys; from pathlib import Path; from infra.cluster import Cluster\n"
         "Cluster.named('stopped', state_dir=Path(sys.argv[1])).up(print, fsync=False, publish=False)"
     )
-    process = subprocess.Popen([sys.executable, "-c", script, str(clusters)], stdout=-3, stderr=-3)
-    time.sleep(seconds)
-    process.send_signal(signal.SIGINT)
-    assert process.wait() != 0
+    command = [sys.executable, "-u", "-c", script, str(clusters)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        assert any(line.startswith(moment) for line in process.stdout), f"it never said {moment!r}"
+        process.send_signal(signal.SIGINT)
+        assert process.wait() != 0
+
+
+def test_ctrl_c_while_starting_is_picked_up_by_the_next_command(clusters: Path, cluster: Cluster) -> None:
+    assert cluster.status().running
     stopped = Cluster.named("stopped", state_dir=clusters)
     try:
+        interrupted(clusters, "certificates and configuration")
+        interrupted(clusters, "waiting for")
+        stopped.up(silent, fsync=False, publish=False)
+        assert stopped.status().ready
+        stopped.down(silent)
+        assert leftovers(stopped) == []
+        interrupted(clusters, "starting the node")
         stopped.up(silent, fsync=False, publish=False)
         assert stopped.status().ready
     finally:
         stopped.down(silent, purge=True, keep_tools=True)
     assert leftovers(stopped) == []
+
+
+def test_metrics_of_nodes_and_pods(kubectl: Kubectl) -> None:
+    """Late, for they come every 15 s; so they also have outlived the end of every component."""
+    eventually(lambda: kubectl.run("top", "node", "mcp-live").returncode == 0, "metrics of the node")
+    eventually(lambda: "web" in kubectl.run("top", "pod", "-n", SPACE).stdout, "metrics of the pod")
 
 
 def test_data_survives_down_and_up_and_down_leaves_nothing(
@@ -313,7 +333,7 @@ def test_data_survives_the_death_of_everything(cluster: Cluster) -> None:
     assert len(everything) > 10
     identity.send(signal.SIGKILL)
     for one in everything:
-        assert one is None or one.wait(10)
+        assert one is None or one.wait(60)
     assert not cluster.status().running
     cluster.up(silent, fsync=False, publish=False)
     eventually(lambda: fetch(f"{cluster.gateway_url}/starts") == "xxx", "the pod starts a third time")

@@ -23,7 +23,7 @@ WORLD: Final = "203.0.113.1"
 OUTSIDE: Final = "203.0.113.2"
 """The engine's machine, as the world sees it."""
 
-_START_SECONDS: Final = 60.0
+_START_SECONDS: Final = 180.0
 _MACHINE: Final = f"""
 set -e
 mkdir -p /run/containerd "$FOLDER/data"
@@ -141,16 +141,18 @@ def _await(process: subprocess.Popen[bytes], found: Engine) -> None:
 
 @contextmanager
 def _world(folder: Path) -> Generator[int]:
-    """A web server in a network of its own."""
-    pages = folder / "pages"
+    """A web server in a network of its own, in which it is already: others put an interface there."""
+    pages, told = folder / "pages", folder / "world.log"
     pages.mkdir()
-    with (folder / "world.log").open("wb") as log:
-        process = subprocess.Popen(
-            ["unshare", "--net", sys.executable, "-m", "http.server", "80", "--directory", str(pages)],
-            stdout=log,
-            stderr=log,
-        )
+    server = (sys.executable, "-u", "-m", "http.server", "80", "--directory", str(pages))
+    with told.open("wb") as log:
+        process = subprocess.Popen(["unshare", "--net", *server], stdout=log, stderr=log)
     try:
+        deadline = time.monotonic() + _START_SECONDS
+        while not told.read_text().startswith("Serving HTTP"):
+            assert process.poll() is None, told.read_text()
+            assert time.monotonic() < deadline, "the world's web server does not start"
+            time.sleep(0.05)
         yield process.pid
     finally:
         process.kill()

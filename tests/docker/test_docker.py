@@ -24,12 +24,12 @@ from concurrent.futures import ThreadPoolExecutor
 def reached(place):
     host, _, port = place.partition(":")
     try:
-        socket.create_connection((host, int(port)), 2).close()
+        socket.create_connection((host, int(port)), 5).close()
     except OSError:
         return False
     return True
 
-with ThreadPoolExecutor() as pool:
+with ThreadPoolExecutor(32) as pool:
     found = [place for place, is_there in zip(sys.argv[1:], pool.map(reached, sys.argv[1:])) if is_there]
 print(*found)
 """

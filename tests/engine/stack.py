@@ -9,18 +9,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from infra.cluster import Report, silent
-from infra.engine import direct
+from infra.engine import direct, release
 from infra.engine.direct import Options
 from infra.engine.helm import Helm, Revision
 from infra.engine.kubectl import Kubectl
 from infra.engine.plan import Action, Plan
+from infra.engine.pods import pods
+from infra.engine.readiness import Watch
 from infra.engine.target import Target
 
 PROGRAM = Path(__file__).parent / "programs" / "release"
@@ -133,14 +137,41 @@ def done(plan: Plan) -> dict[str, Action]:
     return {f"{step.kind} {step.name}": step.action for step in plan.steps if step.action != Action.UNCHANGED}
 
 
+@contextmanager
+def impatient(enough: Callable[[], bool]) -> Generator[None]:
+    """Have waits for a stack given up, as when a pod is stuck for long, as soon as enough is to be seen."""
+
+    class Impatient(Watch):
+        def __call__(self) -> bool:
+            return super().__call__() and not enough()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(release, "Watch", Impatient)
+        yield
+
+
+def events(stack: Stack, reason: str, *others: str) -> list[str]:
+    """What events of a reason say in the stack's namespace and others: `name of the object: message`."""
+    places = (stack.target.namespace, *others)
+    found = [item for place in places for item in stack.kubectl.list("events", place)]
+    return [f"{it['involvedObject']['name']}: {it['message']}" for it in found if it["reason"] == reason]
+
+
+def are_stuck(stack: Stack, *workloads: str, others: Sequence[str] = ()) -> bool:
+    """Whether each of some workloads has a pod that is stuck without its image, and an event tells it."""
+    told = {line.partition(":")[0] for line in events(stack, "ErrImageNeverPull", *others)}
+    present = pods(stack.kubectl, [stack.target.namespace, *others])
+    return {pod.workload for pod in present if pod.stuck and pod.name in told} >= set(workloads)
+
+
 def end(process: subprocess.Popen[str], number: signal.Signals) -> str:
     """Signal a whole process group, and return what its leader said last."""
     os.killpg(process.pid, number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
     return err
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
+def eventually(condition: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import signal
+import subprocess
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from infra.engine.plan import Action
 from infra.engine.readiness import Watch, wait
 from infra.errors import PlatformError
 from infra.naming import logging_namespace
-from tests.engine.stack import BROKEN, Stack, done, end, eventually
+from tests.engine.stack import BROKEN, Stack, are_stuck, done, end, events, eventually, impatient
 
 pytestmark = pytest.mark.cluster
 
@@ -96,15 +97,18 @@ def test_a_resource_that_moves_in_the_program_keeps_its_value(stack: Stack) -> N
 
 def test_a_pod_that_never_becomes_ready_is_told_with_its_events_and_up_goes_on(stack: Stack) -> None:
     stack.up(store=True)
-    with pytest.raises(NotReadyError, match=r"not ready: app-.*, store-0") as caught:
-        stack.up(store=True, image=BROKEN, timeout=8)
+    with (
+        impatient(lambda: are_stuck(stack, "app", "store")),
+        pytest.raises(NotReadyError, match=r"not ready: app-.*, store-0") as caught,
+    ):
+        stack.up(store=True, image=BROKEN)
     told = "\n".join(caught.value.details)
     assert "pod store-0: ErrImageNeverPull in container main" in told
     assert "event: ErrImageNeverPull" in told
     assert stack.latest.status == "failed"
-    impatient = Watch(stack.kubectl, stack.target.namespaces, silent, patience=0)
-    assert impatient(), "a pod has just been found stuck"
-    assert not wait(impatient, timeout=30), "waiting for a stuck pod is given up"
+    watch = Watch(stack.kubectl, stack.target.namespaces, silent, patience=0)
+    assert watch(), "a pod has just been found stuck"
+    assert not wait(watch, timeout=120), "waiting for a stuck pod is given up"
 
     stack.up(store=True)
     assert stack.latest.status == "deployed"
@@ -115,11 +119,15 @@ def test_a_workload_without_pods_is_told_with_the_reason(stack: Stack) -> None:
     stack.up()
     label = f"namespace/{stack.target.namespace}"
     stack.kubectl.must("label", label, "pod-security.kubernetes.io/enforce=restricted")
-    with pytest.raises(NotReadyError) as caught:
-        stack.up(claim=True, timeout=8)
+    refused = 'violates PodSecurity "restricted'
+    with (
+        impatient(lambda: any(refused in line for line in events(stack, "FailedCreate"))),
+        pytest.raises(NotReadyError) as caught,
+    ):
+        stack.up(claim=True)
     told = "\n".join(caught.value.details)
     assert "Deployment user: 0 of 1 ready" in told
-    assert 'violates PodSecurity "restricted' in told
+    assert refused in told
 
 
 def test_what_the_server_refuses_is_told_before_anything_is_released(stack: Stack) -> None:
@@ -203,8 +211,11 @@ def test_a_namespace_beside_the_stacks_belongs_to_it(stack: Stack) -> None:
         ("Deployment", "app", 1),
         ("DaemonSet", "reader", 1),
     }
-    with pytest.raises(NotReadyError, match=r"not ready: app-.*, reader-"):
-        watched.up(logs=True, image=BROKEN, timeout=8)
+    with (
+        impatient(lambda: are_stuck(stack, "app", "reader", others=[beside])),
+        pytest.raises(NotReadyError, match=r"not ready: app-.*, reader-"),
+    ):
+        watched.up(logs=True, image=BROKEN)
 
     kept = stack.up()
     assert done(kept)[f"Namespace {beside}"] == Action.KEEP
@@ -222,6 +233,7 @@ def test_a_namespace_beside_the_stacks_belongs_to_it(stack: Stack) -> None:
 @pytest.mark.usefixtures("database_kind")
 def test_a_database_counts_as_a_service_and_outlives_a_down(stack: Stack) -> None:
     """Its operator would delete the volumes with it; here is none, so it never becomes ready."""
+    stack.up()
     with pytest.raises(NotReadyError, match="not ready: Cluster postgres") as caught:
         stack.up(database=True, timeout=3)
     assert "Cluster postgres: 0 of 2 ready" in caught.value.details
@@ -263,7 +275,7 @@ def test_a_release_that_was_killed_is_undone_and_up_goes_on(stack: Stack, first:
     if not first:
         stack.up(store=True)
     process = stack.start(store=True, image=BROKEN)
-    eventually(lambda: pending(stack))
+    eventually(lambda: under_way(stack, process) and "data-store-0" in volumes_of(stack))
     end(process, signal.SIGKILL)
     volumes = volumes_of(stack)
 
@@ -275,7 +287,7 @@ def test_a_release_that_was_killed_is_undone_and_up_goes_on(stack: Stack, first:
 
 def test_ctrl_c_leaves_a_state_that_up_and_down_handle(stack: Stack) -> None:
     process = stack.start(image=BROKEN)
-    eventually(lambda: pending(stack))
+    eventually(lambda: under_way(stack, process))
     assert "KeyboardInterrupt" in end(process, signal.SIGINT)
     assert stack.latest.status == "failed"
     assert stack.get("lease", lease.NAME) is None
@@ -287,7 +299,7 @@ def test_ctrl_c_leaves_a_state_that_up_and_down_handle(stack: Stack) -> None:
 def test_two_deployments_do_not_interleave(stack: Stack) -> None:
     stack.up()
     process = stack.start(image=BROKEN)
-    eventually(lambda: pending(stack))
+    eventually(lambda: under_way(stack, process))
     with pytest.raises(PlatformError, match="another deployment of this stack is under way: mcpctl on"):
         stack.up()
     end(process, signal.SIGINT)
@@ -339,7 +351,9 @@ def test_a_program_for_another_cluster_is_refused(stack: Stack) -> None:
         stack.up(context="elsewhere")
 
 
-def pending(stack: Stack) -> bool:
+def under_way(stack: Stack, process: subprocess.Popen[str]) -> bool:
+    """Whether an `up` has come as far as to wait for its pods."""
+    assert process.poll() is None, process.communicate()[1]
     history = stack.helm.history()
     return bool(history) and history[-1].status.startswith("pending-") and bool(stack.names("pods"))
 

@@ -80,7 +80,7 @@ class Container:
 
     def http(self, port: int, path: str) -> str:
         """What an HTTP GET from inside the container's network answers."""
-        code = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=5).read().decode())"
+        code = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=30).read().decode())"
         url = f"http://127.0.0.1:{port}{path}"
         command = ["nsenter", f"--net=/proc/{self.pid}/ns/net", sys.executable, "-c", code, url]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -93,12 +93,12 @@ class Container:
     def kill(self, signal: str) -> None:
         self._runc("kill", self.folder.name, signal)
 
-    def stop(self, *, seconds: float = 15) -> None:
+    def stop(self, *, seconds: float = 60) -> None:
         """End it by the image's stop signal, and fail if it does not go."""
         self.kill(self.root.config.get("StopSignal") or "SIGTERM")
         self.wait(seconds)
 
-    def wait(self, seconds: float = 15) -> None:
+    def wait(self, seconds: float = 60) -> None:
         until(lambda: self._state()["status"] == "stopped", seconds, lambda: f"still running: {self.log}")
         self._runc("delete", self.folder.name)
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from infra.cluster.processes import locked
+from infra.cluster.report import silent
 from infra.engine.build import LOCAL_PREFIX, ImageSpec, build, prune
 from infra.engine.build_buildah import Buildah
 from infra.engine.build_settings import BuildSettings
@@ -116,7 +118,8 @@ def test_ctrl_c_leaves_nothing_behind_and_the_next_build_works(
     buildah: Buildah, specs: dict[str, ImageSpec], tmp_path: Path
 ) -> None:
     build([specs["redis"]], builder="buildah")  # so that the base is there
-    slow = "ARG BASE\nFROM ${BASE}\nRUN echo started; sleep 321\n"
+    sleep = f"sleep {3600 + os.getpid()}"  # another run of these tests has another
+    slow = f"ARG BASE\nFROM ${{BASE}}\nRUN echo started; {sleep}\n"
     folder = tmp_path / "slow"
     spec(folder, slow)
     program = f"""
@@ -135,21 +138,22 @@ def test_ctrl_c_leaves_nothing_behind_and_the_next_build_works(
     )
     assert child.stdout is not None
     with child.stdout as output:
-        assert any("sleep 321" in line for line in output)
-        until(lambda: sleeping("321"), 10, lambda: "the step did not start")
+        assert any(sleep in line for line in output)
+        until(lambda: runs(sleep), 60, lambda: "the step did not start")
         child.send_signal(signal.SIGINT)
-        child.wait(30)
+        child.wait(120)
     assert child.returncode != 0
-    until(lambda: not sleeping("321"), 5, lambda: "the step still runs")
-    assert leftovers(buildah.settings.home) == []
+    until(lambda: not runs(sleep), 60, lambda: "the step still runs")
+    with locked(buildah.settings.lock, silent, "another test's build"):
+        assert leftovers(buildah.settings.home) == []
     build([dataclasses.replace(specs["redis"], ref=f"{LOCAL_PREFIX}redis:after")], builder="buildah")
     buildah.remove([f"{LOCAL_PREFIX}redis:after"])
 
 
-def sleeping(seconds: str) -> bool:
+def runs(command: str) -> bool:
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if path.read_bytes().split(b"\0")[:2] == [b"sleep", seconds.encode()]:
+            if path.read_bytes().split(b"\0")[:-1] == command.encode().split():
                 return True
         except (FileNotFoundError, ProcessLookupError):
             continue

@@ -47,7 +47,7 @@ def server(container: Make, data: Path, secrets: Path) -> Container:
 
 def ready(server: Container) -> None:
     answered = lambda: "accepting" in server.exec("pg_isready", "-h", "127.0.0.1", "-U", "mcp", check=False)  # noqa: E731 - a condition
-    until(answered, 30, lambda: server.log)
+    until(answered, 120, lambda: server.log)
 
 
 def sql(server: Container, statement: str) -> str:
@@ -86,12 +86,20 @@ def test_no_password_opens_nothing(server: Container) -> None:
         )
 
 
-def test_an_initialisation_that_was_killed_is_done_again(server: Container, data: Path) -> None:
+def test_an_initialisation_that_was_killed_is_done_again(
+    server: Container, data: Path, tmp_path: Path
+) -> None:
+    scripts = tmp_path / "scripts"
+    scripts.mkdir()
+    (scripts / "endless.sh").write_text("exec sleep 3600")
+    server.volumes["/docker-entrypoint-initdb.d"] = scripts
     server.start()
-    until((data / "pgdata.initialising/base").exists, 15, lambda: server.log)
+    until(lambda: "running /docker-entrypoint-initdb.d/endless.sh" in server.log, 120, lambda: server.log)
+    assert (data / "pgdata.initialising/base").exists()
     server.kill("SIGKILL")
     server.wait()
     assert not (data / "pgdata").exists()
+    (scripts / "endless.sh").unlink()
     server.start()
     ready(server)
     assert sql(server, "SELECT 1") == "1"
@@ -124,7 +132,7 @@ def test_metrics_tell_that_the_server_is_up(server: Container, secrets: Path) ->
     server.exec("sh", "-c", f"{words} postgres_exporter >/dev/null 2>&1 &")
     until(
         lambda: "\npg_up 1\n" in server.http(9187, "/metrics"),
-        15,
+        60,
         lambda: server.http(9187, "/metrics")[:2000],
     )
 

@@ -15,7 +15,7 @@ Make = Callable[..., Container]
 
 
 def ready(server: Container) -> None:
-    until(lambda: "PONG" in server.exec("valkey-cli", "ping", check=False), 15, lambda: server.log)
+    until(lambda: "PONG" in server.exec("valkey-cli", "ping", check=False), 60, lambda: server.log)
 
 
 def test_what_was_written_is_there_after_a_restart(container: Make, tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_a_configuration_file_and_options_alone_start_the_server(container: Make
         server.start()
         until(
             lambda server=server: "PONG" in server.exec("valkey-cli", "-p", "7000", "ping", check=False),
-            15,
+            60,
             lambda server=server: server.log,
         )
         stranger = ("env", "-u", "REDISCLI_AUTH", "valkey-cli", "-p", "7000")
@@ -64,4 +64,4 @@ def test_metrics_tell_that_the_server_is_up(container: Make, tmp_path: Path) -> 
     server.start()
     ready(server)
     server.exec("sh", "-c", "REDIS_ADDR=redis://127.0.0.1:6379 /redis_exporter >/dev/null 2>&1 &")
-    until(lambda: "\nredis_up 1\n" in server.http(9121, "/metrics"), 15, lambda: server.log)
+    until(lambda: "\nredis_up 1\n" in server.http(9121, "/metrics"), 60, lambda: server.log)
