@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 EXTRAS := gateway servers backup infra cli bench dev
 STACK  ?= dev
 WORKERS ?= 2
-ALONE  := tests/cluster tests/engine tests/images tests/docker tests/end_to_end tests/infra/test_api_server.py
+REAL   := tests/cluster tests/engine tests/images tests/docker tests/end_to_end tests/infra/test_api_server.py
 
 .PHONY: up down test fuzz nightly lint bench bench-gateway lock docs clean
 
@@ -18,10 +18,13 @@ down: $(VENV)/.ready ## take the stack and the embedded Kubernetes down; data st
 	$(BIN)/mcpctl down --stack $(STACK) --yes
 	$(BIN)/mcpctl cluster down
 
-# Those that build images and run clusters, which takes the whole machine, go one after the other at the end.
+# Those that build images and run clusters come at the end. They wait more than they compute, and each file has
+# clusters, engines and folders of its own, so WORKERS of them run at a time, too: about 3 GiB of memory for each.
+# The first time, one builds programs or images for which the other waits: hence the time limit.
 test: $(VENV)/.ready lint ## the whole test suite
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not cluster and not images and not nightly"
-	$(BIN)/python -m pytest -m "(cluster or images) and not nightly" $(ALONE)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --timeout=2400 \
+	  -m "(cluster or images) and not nightly" $(REAL)
 
 # FLAGS are pytest's, such as FLAGS="-k wire".
 fuzz: $(VENV)/.ready ## some ten minutes of odd input for the gateway, other each time
