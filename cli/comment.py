@@ -1,7 +1,8 @@
 """Post files as the one comment of a pull request on GitHub, or update the comment that was posted before.
 
 `python3 -m cli.comment NAME FILE…`, in a GitHub workflow. It needs nothing but Python, so the job that may
-write installs nothing. Markdown files (.md) are posted as they are, any other as code below its name.
+write installs nothing. Markdown files (.md) are posted as they are; any other, which
+is what a program printed, as code below its name, without the secrets in it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
+
+from infra.comparison.secret_texts import printed
 
 LIMIT: Final = 65_536
 """Characters that GitHub takes."""
@@ -144,10 +147,9 @@ def marker_of(name: str) -> str:
 def text_of(files: Sequence[Path], limit: int) -> str:
     """The files in at most `limit` characters: Markdown is whole or left out, code is cut to what is left."""
     pages = [file for file in files if file.suffix == ".md"]
-    texts = {
-        file: file.read_text(encoding="utf-8", errors="replace")
-        for file in [*pages, *(file for file in files if file not in pages)]
-    }
+    others = [file for file in files if file not in pages]
+    texts = {file: file.read_text(encoding="utf-8", errors="replace") for file in [*pages, *others]}
+    texts |= {file: printed(texts[file]) for file in others}
     notes = {file: f"{_name(file)}: {LEFT_OUT.format(len(text))}" for file, text in texts.items()}
     parts: list[str] = []
     left = limit - sum(len(note) + 1 for note in notes.values())

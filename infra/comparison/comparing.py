@@ -14,6 +14,7 @@ from infra.comparison.image_changes import ImageChange, image_changes
 from infra.comparison.object_changes import Comparison, compare
 from infra.comparison.prices import Prices
 from infra.comparison.revision import Revision, checked_out, working_tree
+from infra.comparison.secret_texts import without_tokens
 from infra.engine.analyzer import Analyzer
 from infra.engine.graph import Data, Graph
 from infra.engine.project import load
@@ -187,7 +188,8 @@ def _evaluate(revision: Revision, stack: str, pack: str | None) -> tuple[Graph, 
         graph = record(stack, project=root, code=code)
         from infra.engine.check import violations  # noqa: PLC0415 - loads Pulumi's SDK, for a second
 
-        return graph, tuple(violations(graph, analyzer))
+        found = violations(graph, analyzer)
+        return graph, tuple(replace(item, message=without_tokens(item.message)) for item in found)
 
 
 def _has(revision: Revision, stack: str) -> bool:

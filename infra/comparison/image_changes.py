@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from infra.comparison.matching import object_name, providers_of
-from infra.comparison.redaction import LATER, scrubbed
+from infra.comparison.redaction import LATER
+from infra.comparison.secret_texts import scrubbed
 from infra.engine.graph import UNKNOWN, Data, Graph
 
 _CONTAINERS: Final = ("containers", "initContainers", "ephemeralContainers")

@@ -9,7 +9,7 @@ from typing import Final
 
 from infra.comparison.matching import ObjectName, Pair, object_name, pairs, provider_urn, providers_of
 from infra.comparison.protection import is_protected, references
-from infra.comparison.redaction import redacted
+from infra.comparison.redaction import marked, redacted
 from infra.comparison.replacement import ANOTHER_PLACE, MOVED, is_known, reasons, touches, works_elsewhere
 from infra.engine.diff import Change, differences
 from infra.engine.graph import Graph, Resource
@@ -163,7 +163,7 @@ def _differences(old: Resource, new: Resource) -> tuple[Change, ...]:
     ignored = [str(path) for path in new.options.get("ignoreChanges", ())]
     if new.type.startswith("pulumi:providers:"):
         ignored += _PROVIDER_NOISE
-    found = differences(old.inputs, new.inputs)
+    found = differences(marked(old.inputs), marked(new.inputs))
     return tuple(item for item in found if not any(_below(item.path, path) for path in ignored))
 
 

@@ -4,37 +4,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
+from infra.comparison.secret_texts import HIDDEN, is_secret_name, scrubbed, secret_items
 from infra.engine.diff import ABSENT, Change
 from infra.engine.graph import UNKNOWN, Data, Resource, Secret
 
-HIDDEN: Final = "(secret)"
 OTHER: Final = "(another secret)"
 LATER: Final = "(known after up)"
 
-_WORDS: Final = (
-    r"password|passwd|pwd|passphrase|secret|token|credential|connection[_-]?string|dsn|authorization"
-    r"|(?:api|auth|access|secret|private|signing|encryption|session)[_-]?key"
-)
-_SECRET_NAME: Final = re.compile(
-    rf"(?:^|[._\-]|(?<=[a-z0-9]))(?:(?:{_WORDS})(?:_?pem)?|passwords|secrets|credentials)$", re.IGNORECASE
-)
-_SECRET_TEXT: Final = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----|client-key-data:|\beyJ[\w-]+\.[\w-]+\.[\w-]*"
-    r"|\bA[KS]IA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_\w{22}|\bglpat-[\w-]{20}"
-    r"|\bxox[abeoprs]-[\w-]{10}|\bsk-(?:ant-|proj-)?[\w-]{20}|\bAIza[\w-]{35}|\bhvs\.[\w-]{20}"
-    r"|\bpul-[0-9a-f]{40}|hooks\.slack\.com/(?:services|workflows|triggers)/."
-)
-"""What is a secret wherever it is: keys in PEM, JWTs, tokens that begin with a service's own letters."""
-_ASSIGNED: Final = re.compile(
-    rf"""(?<!:)((?:{_WORDS})(?:\\*["'])?[ \t]*[:=][ \t]*|(?<![\w-])--?[\w-]*(?:{_WORDS})[ \t]+)"""
-    r"""([|>][-+0-9]*[ \t]*\n(?:[ \t]+[^\n]*(?:\n|\Z))+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\n]+)""",
-    re.IGNORECASE,
-)
-"""`password: …` in a text of several settings, `--password=…`, `--password …`; not an ARN's `:secret:…`."""
-_LOGIN: Final = re.compile(r"(?<=://)[^/\s\"'<>]+(?=@)")
 _LAST: Final = re.compile(r"[^.\[\]]+")
+
+
+def marked(value: Data) -> Data:
+    """Inputs whose command lines have `Secret` around what stands after `--password` and its like.
+
+    By itself, as a change of one item, such a value would say nothing of what it is.
+    """
+    if isinstance(value, Mapping):
+        found = {key: marked(item) for key, item in value.items()}
+        command, args = value.get("command"), value.get("args")
+        if isinstance(command, list) and isinstance(args, list):  # of a container: one command line
+            whole = [*cast("list[Any]", command), *cast("list[Any]", args)]
+            found["args"] = _marked_items(whole)[-len(args) :] if args else []
+        return found
+    if isinstance(value, list):
+        return _marked_items([marked(item) for item in cast("list[Any]", value)])
+    return value
+
+
+def _marked_items(items: list[Any]) -> list[Any]:
+    hidden = secret_items([item if isinstance(item, str) else "" for item in items])
+    return [
+        Secret(item) if place in hidden and isinstance(item, str) else item
+        for place, item in enumerate(items)
+    ]
 
 
 def redacted(change: Change, resource: Resource) -> Change:
@@ -75,18 +79,13 @@ def _leaf(value: Data, name: str, hide: bool) -> Data:
     if value == ABSENT or value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return HIDDEN if hide or (value and _SECRET_NAME.search(name)) else scrubbed(value)
+        return HIDDEN if hide or (value and is_secret_name(name)) else scrubbed(value)
     return HIDDEN if hide else value
-
-
-def scrubbed(text: str) -> str:
-    """A text without keys, tokens, passwords and the logins of addresses."""
-    return HIDDEN if _SECRET_TEXT.search(text) else _ASSIGNED.sub(rf"\1{HIDDEN}", _LOGIN.sub(HIDDEN, text))
 
 
 def _is_secret_pair(value: Mapping[Any, Any]) -> bool:
     """`{"name": "DB_PASSWORD", "value": "…"}`, as containers' variables are given."""
-    return isinstance(value.get("name"), str) and bool(_SECRET_NAME.search(value["name"]))
+    return isinstance(value.get("name"), str) and is_secret_name(value["name"])
 
 
 def _of_a_secret(resource: Resource, path: str) -> bool:
@@ -99,7 +98,7 @@ def _of_a_secret(resource: Resource, path: str) -> bool:
 def _names_a_secret(path: str) -> bool:
     """`….env[DB_PASSWORD].value`, or a field whose own name says it."""
     names = _LAST.findall(path)
-    return len(names) > 1 and names[-1] == "value" and bool(_SECRET_NAME.search(names[-2]))
+    return len(names) > 1 and names[-1] == "value" and is_secret_name(names[-2])
 
 
 def _last_name(path: str) -> str:

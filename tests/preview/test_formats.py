@@ -180,7 +180,11 @@ env = [
     k8s.core.v1.EnvVarArgs(name="OTHER", value=pulumi.Output.secret(canary)),
 ]
 container = k8s.core.v1.ContainerArgs(
-    name="a", image="a:1", env=env, args=["--token=" + canary, pulumi.Output.secret(canary)]
+    name="a",
+    image="a:1",
+    env=env,
+    command=["sh", "-c", "PGPASSWORD=" + canary + " tool -p " + canary],
+    args=["--token=" + canary, pulumi.Output.secret(canary), "--password", canary, "-p", canary],
 )
 pod = k8s.core.v1.PodSpecArgs(containers=[container])
 k8s.core.v1.Pod("pod", metadata=meta(name="pod"), spec=pod, opts=options)

@@ -136,20 +136,27 @@ def test_what_cannot_be_evaluated_is_told_in_the_comment_and_fails(
 ) -> None:
     broken = tmp_path / "broken"
     git(tmp_path, "clone", "--quiet", str(repository), str(broken))
-    for stack in STACKS:
+    for stack in ("docker", "prod"):
         (broken / f"Pulumi.{stack}.yaml").write_text("config: [\n")
+    program = 'print("postgres://me:canary@db")\nraise ValueError("tool --password canary")\n'
+    (broken / "infra/__main__.py").write_text(program)
     commit(broken, "break it")
     git(repository, "fetch", "--quiet", str(broken), "+HEAD:refs/pull/7/merge")
     again = Runner(
         runner.workflow, repository, tmp_path / "again", runner.event, runner.context, runner.environment
     )
     again.folder.mkdir()
-    assert [step.code for step in again.job("preview")] == [0, 2]
+    ended = again.job("preview")
+    assert [step.code for step in ended] == [0, 2]
     (step,) = again.job("comment")
     assert step.code == 0, step.err
     assert re.search(
         r"#### prod error\n\n```text\n(.*\n)*error: .*Pulumi\.prod\.yaml:2: ", github.comments[0]["body"]
     )
+    said = [github.comments[0]["body"], ended[-1].out + ended[-1].err]
+    said += [file.read_text() for file in (again.artifacts / "preview").iterdir()]
+    assert sum("__main__.py:2: ValueError: tool --password (secret)" in text for text in said) == 3
+    assert "canary" not in "".join(said)
 
 
 FAKE_PULUMI = """#!/bin/sh
