@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from infra.engine.database import ask, database_in
 from infra.engine.helm import Revision
 from infra.engine.kubectl import Kubectl, last_line
 from infra.engine.pods import Pod, pods
@@ -95,6 +96,9 @@ def checks(kubectl: Kubectl, namespaces: Sequence[str]) -> Iterator[Check]:
     for name, command, expected in PROBES:
         if name in stores:
             yield _ask(kubectl, namespaces[0], name, command, expected)
+    if database := database_in(kubectl, namespaces[0]):
+        ok, detail = ask(kubectl, database)
+        yield Check(f"{database['metadata']['name']} answers", ok=ok, detail=detail)
 
 
 def _ask(kubectl: Kubectl, namespace: str, name: str, command: str, expected: str) -> Check:

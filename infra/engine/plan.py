@@ -9,11 +9,11 @@ from enum import StrEnum
 from typing import Any, Final
 
 from infra.engine import helm
+from infra.engine.database import is_database
 from infra.engine.diff import Change, changes
 from infra.engine.kubectl import MANAGER, Key, Kubectl, key_of
 from infra.engine.manifest import KEEP, Manifest, plain
 from infra.engine.render import annotated, labelled
-from infra.engine.workloads import is_database
 
 _LEFT: Final = frozenset({"Namespace", "Secret"})
 """Kinds of objects that stay when they leave the program: others may have put something in there."""

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from infra.cluster import Report
+from infra.engine.database import is_database
 from infra.engine.diagnosis import not_ready
 from infra.engine.helm import GOOD, PENDING, Helm, Revision
 from infra.engine.kubectl import MANAGER, Kubectl, key_of, last_line
 from infra.engine.plan import MANAGED_BY, holds_volumes
 from infra.engine.process import Result
 from infra.engine.readiness import Watch, wait
-from infra.engine.workloads import is_database
 from infra.errors import PlatformError
 from infra.labels import INSTANCE, PART_OF
 from infra.naming import PROJECT

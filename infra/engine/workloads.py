@@ -6,12 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from infra.engine.database import database_in
 from infra.engine.kubectl import Kubectl
-from infra.naming import POSTGRES
 
 KINDS: Final = "deployments.apps,statefulsets.apps,daemonsets.apps"
-CLUSTER: Final = {"apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster"}
-"""What CloudNativePG makes a replicated database's pods of; a kind that not every cluster has."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,8 +55,8 @@ def workloads(kubectl: Kubectl, namespaces: Iterable[str]) -> list[Workload]:
     found: list[Workload] = []
     for namespace in namespaces:
         found += map(workload, kubectl.list(KINDS, namespace))
-        database = {**CLUSTER, "metadata": {"name": POSTGRES, "namespace": namespace}}
-        found += map(_cluster, kubectl.live([database]).values())
+        if database := database_in(kubectl, namespace):
+            found.append(_cluster(database))
     return sorted(found, key=lambda item: (item.kind, item.name))
 
 
@@ -82,12 +80,6 @@ def workload(body: Mapping[str, Any]) -> Workload:
         observed=status.get("observedGeneration", 0) >= body["metadata"]["generation"],
         revision=status.get("updateRevision", ""),
     )
-
-
-def is_database(body: Mapping[str, Any]) -> bool:
-    """Whether it is CloudNativePG's Cluster, of any version: the operator deletes its volumes with it."""
-    group = CLUSTER["apiVersion"].partition("/")[0]
-    return body["kind"] == CLUSTER["kind"] and body["apiVersion"].partition("/")[0] == group
 
 
 def _cluster(body: Mapping[str, Any]) -> Workload:
