@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -10,7 +11,10 @@ import typer
 from cli.console import out
 from cli.deployed import Deployed
 from cli.docker_stack import DockerStack
+from infra.engine.database import INSTANCES, as_selector, takes
+from infra.engine.kubectl import Kubectl
 from infra.errors import PlatformError
+from infra.naming import POSTGRES
 
 Stack = Annotated[str, typer.Option("--stack", "-s", help="Which stack.")]
 Service = Annotated[str, typer.Argument(help="gateway, a server's name, redis or postgres.")]
@@ -34,8 +38,14 @@ def logs(
         docker.logs(service, follow=follow, tail=tail, previous=previous)
         return
     deployed = Deployed.of(stack)
-    namespace = _namespace_of(deployed, service)
-    arguments = ["logs", "--namespace", namespace, "--selector", f"{NAME_LABEL}={service}", "--prefix"]
+    known = services_with_pods(deployed.kubectl, deployed.target.namespaces)
+    if service not in known:  # kubectl would print nothing at all
+        raise PlatformError(
+            f"stack {stack} has no pods of a service {service!r}",
+            hint=f"it has: {', '.join(sorted(known)) or 'none'}",
+        )
+    namespace, selector = known[service]
+    arguments = ["logs", "--namespace", namespace, "--selector", selector, "--prefix"]
     arguments += ["--all-containers", f"--tail={tail}", f"--max-log-requests={REQUESTS_AT_ONCE}"]
     arguments += ["--follow"] * follow + ["--previous"] * previous
     # Straight to the terminal: following has no end, and nothing is to be read from it.
@@ -71,15 +81,17 @@ def scale(
     )
 
 
-def _namespace_of(deployed: Deployed, service: str) -> str:
-    """Where the service's pods are. A name that no pod has is refused: kubectl would print nothing at all."""
-    found: dict[str, str] = {}
-    for namespace in reversed(deployed.target.namespaces):
-        for pod in deployed.kubectl.list("pods", namespace):
-            found[pod["metadata"].get("labels", {}).get(NAME_LABEL, "")] = namespace
-    if service not in found:
-        raise PlatformError(
-            f"stack {deployed.stack} has no pods of a service {service!r}",
-            hint=f"it has: {', '.join(sorted(found.keys() - {''})) or 'none'}",
-        )
-    return found[service]
+def services_with_pods(kubectl: Kubectl, namespaces: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """By a service's name, where its pods are and the selector that takes them.
+
+    The pods of a replicated Postgres have their operator's name; they are found by ours, too.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for namespace in reversed(namespaces):
+        for pod in kubectl.list("pods", namespace):
+            labels: dict[str, str] = pod["metadata"].get("labels", {})
+            if name := labels.get(NAME_LABEL, ""):
+                found[name] = namespace, f"{NAME_LABEL}={name}"
+            if takes(labels, INSTANCES):
+                found[POSTGRES] = namespace, as_selector(INSTANCES)
+    return found

@@ -34,6 +34,11 @@ def database_in(kubectl: Kubectl, namespace: str) -> dict[str, Any] | None:
     return next(iter(kubectl.live([wanted]).values()), None)
 
 
+def takes(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Whether a pod has all of these labels."""
+    return wanted.items() <= labels.items()
+
+
 def as_selector(wanted: Mapping[str, str]) -> str:
     """Labels as kubectl takes them."""
     return ",".join(f"{name}={value}" for name, value in wanted.items())

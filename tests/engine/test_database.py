@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from cli.operate import services_with_pods
 from infra.engine.database import INSTANCES, ask
 from infra.engine.kubectl import Kubectl
 from tests.services.conftest import PostgresServer
@@ -150,3 +151,23 @@ def test_a_primary_that_takes_no_changes_is_told(place: Place) -> None:
         assert ask(place.kubectl, DATABASE) == (False, "it takes no changes")
     finally:
         standby.remove()
+
+
+def test_logs_are_found_by_our_name_and_the_operators(place: Place) -> None:
+    job = {"metadata": {"name": "join", "labels": {"cnpg.io/cluster": "postgres"}}}
+    gateway = {"metadata": {"name": "g", "labels": {"app.kubernetes.io/name": "gateway"}}}
+    (place.folder / "pods").write_text(
+        json.dumps([pod("one"), job, gateway, {"metadata": {"name": "x", "labels": {}}}])
+    )
+    assert services_with_pods(place.kubectl, [NAMESPACE]) == {
+        "gateway": (NAMESPACE, "app.kubernetes.io/name=gateway"),
+        "postgres": (NAMESPACE, "cnpg.io/cluster=postgres,cnpg.io/podRole=instance"),
+        "postgresql": (NAMESPACE, "app.kubernetes.io/name=postgresql"),
+    }
+
+
+def test_logs_of_a_postgres_that_is_alone_are_found_by_its_own_label(place: Place) -> None:
+    alone = {"metadata": {"name": "postgres-0", "labels": {"app.kubernetes.io/name": "postgres"}}}
+    (place.folder / "pods").write_text(json.dumps([alone]))
+    found = services_with_pods(place.kubectl, ["mcp-dev"])
+    assert found == {"postgres": ("mcp-dev", "app.kubernetes.io/name=postgres")}
