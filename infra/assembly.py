@@ -126,7 +126,8 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
     stores = Stores(postgres=postgres.endpoint, redis=redis.endpoint, server=postgres_image)
     flows += assemble_backup(stack, settings, pushed_to, stores, inside)
     flows += assemble_mesh(stack, settings, _services(settings), flows, inside)
-    Network("network", NetworkArgs(stack=stack, flows=flows), inside)
+    outlive = frozenset({naming.DEFAULT_DENY, *operated_stores(settings)})
+    Network("network", NetworkArgs(stack=stack, flows=flows, outlive=outlive), inside)
     namespaces = [namespace, *([telemetry.logging] if telemetry.logging else [])]
     _monitoring(stack, settings, pulumi.ResourceOptions(providers=[provider], depends_on=namespaces))
     return {

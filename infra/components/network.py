@@ -13,7 +13,7 @@ from pulumi_kubernetes.networking import v1
 
 from infra.addresses import CREDENTIALS
 from infra.flows import Flow, Namespace, Party, Pods
-from infra.labels import labels
+from infra.labels import HELM_POLICY, labels
 from infra.naming import DEFAULT_DENY, PROJECT, Stack
 
 _NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
@@ -27,11 +27,13 @@ class NetworkArgs:
         stack: The stack.
         flows: Every connection that its pods open or take.
         namespace: Of the pods; the stack's own when left out.
+        outlive: Names of the policies of pods that may outlive the stack: what guards them stays with them.
     """
 
     stack: Stack
     flows: Sequence[Flow]
     namespace: str | None = None
+    outlive: frozenset[str] = frozenset()
 
 
 def block(cidr: str) -> v1.NetworkPolicyPeerArgs:
@@ -94,9 +96,16 @@ class Network(pulumi.ComponentResource):
         for policy, spec in build_policies(args).items():
             v1.NetworkPolicy(
                 policy,
-                metadata=ObjectMetaArgs(name=policy, namespace=namespace, labels=own),
+                metadata=ObjectMetaArgs(
+                    name=policy,
+                    namespace=namespace,
+                    labels=own,
+                    annotations={HELM_POLICY: "keep"} if policy in args.outlive else None,
+                ),
                 spec=spec,
-                opts=pulumi.ResourceOptions(parent=self),
+                opts=pulumi.ResourceOptions(
+                    parent=self, retain_on_delete=args.stack.production and policy in args.outlive
+                ),
             )
         self.register_outputs({})
 

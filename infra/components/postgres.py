@@ -207,7 +207,8 @@ class Postgres(pulumi.ComponentResource):
         if replication.archive is not None and args.archive is not None:
             child = pulumi.ResourceOptions(parent=self)
             archive = build_archive(replication.archive, args.archive.bucket)
-            ObjectStore(cluster.ARCHIVE, metadata(cluster.ARCHIVE), archive, child)
+            # Instances that outlive the stack could not send their log, and it would fill their volumes.
+            ObjectStore(cluster.ARCHIVE, metadata(cluster.ARCHIVE, {HELM_POLICY: "keep"}), archive, child)
             ScheduledBackup(name, metadata(name), build_backup(replication.archive), child)
 
     def _place_secret(

@@ -17,11 +17,12 @@ from infra.engine.plan import MANAGED_BY, holds_volumes
 from infra.engine.process import Result
 from infra.engine.readiness import Watch, wait
 from infra.errors import PlatformError
-from infra.labels import INSTANCE, PART_OF
+from infra.labels import HELM_POLICY, INSTANCE, PART_OF
 from infra.naming import PROJECT
 
 _WAITED: Final = ("context deadline exceeded", "context canceled", "not ready")
 """What Helm says when it has applied everything, and then waited in vain."""
+_SERVING_DATA: Final = frozenset({"NetworkPolicy", "ObjectStore"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +117,13 @@ class Release:
     def remove(self, *, timeout: float) -> None:
         """Uninstall the release and stop what Helm keeps; data stay, for the next release to adopt."""
         found = self.objects()
+        databases = list(filter(is_database, found))
         self.helm.uninstall(timeout=timeout)
-        self._delete([body for body in found if not _is_data(body)], timeout)
-        for body in filter(is_database, found):
-            self.report(f"{body['metadata']['name']} goes on: its data would end with it")
+        gone = [body for body in found if not _is_data(body) and not (databases and _serves_data(body))]
+        self._delete(gone, timeout)
+        for body in databases:
+            name = body["metadata"]["name"]
+            self.report(f"{name} goes on behind its network policies: its data would end with it")
 
     def prune(self, bodies: Iterable[Mapping[str, Any]], *, timeout: float) -> None:
         """Delete what Helm leaves of objects that are gone: what it keeps, and what failed releases made.
@@ -183,6 +187,12 @@ class Release:
 def _is_data(body: Mapping[str, Any]) -> bool:
     """Whether an object's end is the end of data. Claims outlive a StatefulSet, but no database's Cluster."""
     return body["kind"] in {"Namespace", "PersistentVolumeClaim", "Secret"} or is_database(body)
+
+
+def _serves_data(body: Mapping[str, Any]) -> bool:
+    """Whether a database that goes on would be open to all, or not archived, without it."""
+    annotations = body["metadata"].get("annotations") or {}
+    return body["kind"] in _SERVING_DATA and annotations.get(HELM_POLICY) == "keep"
 
 
 def _cause(text: str) -> str:

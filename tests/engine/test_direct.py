@@ -235,7 +235,7 @@ def test_a_database_counts_as_a_service_and_outlives_a_down(stack: Stack) -> Non
     """Its operator would delete the volumes with it; here is none, so it never becomes ready."""
     stack.up()
     with pytest.raises(NotReadyError, match="not ready: Cluster postgres") as caught:
-        stack.up(database=True, timeout=3)
+        stack.up(database=True, guard=True, timeout=3)
     assert "Cluster postgres: 0 of 2 ready" in caught.value.details
     found = health(direct.open_release(stack.target, silent))
     assert [(it.name, it.ready, it.wanted) for it in found.services if it.kind == "Cluster"] == [
@@ -246,6 +246,14 @@ def test_a_database_counts_as_a_service_and_outlives_a_down(stack: Stack) -> Non
     stack.down()
     assert stack.helm.history() == []
     assert stack.get("clusters.postgresql.cnpg.io", "postgres") is not None
+    assert stack.names("networkpolicies") == ["guard"]  # its pods go on, and must not be open to all
+
+    with pytest.raises(NotReadyError, match="not ready: Cluster postgres"):
+        stack.up(database=True, guard=True, timeout=3)
+    assert stack.names("networkpolicies") == ["flow", "guard"]
+    stack.up(guard=True, allow_data_loss=True)
+    stack.down()
+    assert stack.names("networkpolicies") == []  # nothing goes on that they would guard
     stack.down(allow_data_loss=True)
     assert stack.kubectl.get("namespace", "", stack.target.namespace) is None
 

@@ -158,7 +158,21 @@ def test_components_do_not_hand_their_aliases_or_protection_down(graph: Graph) -
     for resource in graph.kubernetes_objects():
         expected = graph.stack == "prod" and kind(resource) in kept and resource.name != "logs-mcp-prod"
         assert bool(resource.options.get("protect")) == expected, resource.urn
-        assert bool(resource.options.get("retainOnDelete")) == expected, resource.urn
+        if kind(resource) != "NetworkPolicy":
+            assert bool(resource.options.get("retainOnDelete")) == expected, resource.urn
+
+
+def test_what_guards_pods_that_outlive_the_stack_outlives_it_too(graph: Graph) -> None:
+    """Their refusal of everything, and what the operator of a replicated database must still be let do."""
+    policies = [item for item in graph.kubernetes_objects() if kind(item) == "NetworkPolicy"]
+    own = [item for item in policies if item.inputs["metadata"]["namespace"] == f"mcp-{graph.stack}"]
+    keep = {"helm.sh/resource-policy": "keep"}
+    kept = {item.name for item in own if item.inputs["metadata"].get("annotations") == keep}
+    assert kept == {"default-deny"} | ({"postgres"} if graph.stack == "prod" else set[str]())
+    for store in objects(graph, "ObjectStore").values():
+        assert store["metadata"]["annotations"] == keep
+    retained = {item.urn for item in policies if item.options.get("retainOnDelete")}
+    assert retained == ({item.urn for item in own if item.name in kept} if graph.stack == "prod" else set())
 
 
 def test_selectors_pick_exactly_the_pods_of_their_own_service(graph: Graph) -> None:

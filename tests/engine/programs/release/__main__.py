@@ -104,6 +104,14 @@ if config.get_bool("logs"):
         spec=k8s.apps.v1.DaemonSetSpecArgs(selector=selector("reader"), template=pod("reader")),
         opts=options,
     )
+if config.get_bool("guard"):
+    for policy, annotations in (("guard", {"helm.sh/resource-policy": "keep"}), ("flow", None)):
+        k8s.networking.v1.NetworkPolicy(
+            policy,
+            metadata=k8s.meta.v1.ObjectMetaArgs(name=policy, namespace=place, annotations=annotations),
+            spec=k8s.networking.v1.NetworkPolicySpecArgs(pod_selector=k8s.meta.v1.LabelSelectorArgs()),
+            opts=options,
+        )
 if config.get_bool("database"):
     k8s.apiextensions.CustomResource(
         "database",
