@@ -6,18 +6,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from math import ceil
-from typing import Any, Final
+from typing import Final
 
 from policies.family import Family
 from policies.node import UNKNOWN, Node
 from policies.objects import KubernetesObject, Pod
+from policies.probing import ACTIONS, patience, same_question
 from policies.rule import Enforcement, Findings, Options, Severity, fail, require
 
 FAMILY: Final = Family("health", "Probes and graceful ends")
 
 _SERVING: Final = ("DaemonSet.apps", "Deployment.apps", "StatefulSet.apps")
 _PROBES: Final = ("startupProbe", "livenessProbe", "readinessProbe")
-_ACTIONS: Final = ("httpGet", "tcpSocket", "grpc", "exec")
+_SLOWER: Final = 2
+"""How many times as long liveness must wait, if it asks what readiness asks."""
 _SLEEP: Final = re.compile(r"\bsleep\s+(?P<number>\d+(\.\d+)?)(?P<unit>[smh]?)(?=[\s;&|)]|$)")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600}
 _DEFAULT_GRACE: Final = 30
@@ -35,8 +37,8 @@ def _require_probe(subject: KubernetesObject, name: str) -> Findings:
     for _, container in _serving_containers(subject):
         probe = container.key(name)
         yield from require(probe, lambda value: isinstance(value, Mapping), "must be set")
-        if not probe.absent and not probe.unknown and all(probe.key(action).absent for action in _ACTIONS):
-            yield fail(probe, f"must name an action: {', '.join(_ACTIONS)}")
+        if not probe.absent and not probe.unknown and all(probe.key(action).absent for action in ACTIONS):
+            yield fail(probe, f"must name an action: {', '.join(ACTIONS)}")
 
 
 @FAMILY.object(
@@ -76,19 +78,32 @@ def startup_probe(subject: KubernetesObject, _options: Options) -> Findings:
 
 @FAMILY.object(
     "probes-not-identical",
-    "Liveness and readiness ask different questions",
+    "Liveness and readiness ask different questions, or liveness is the far more patient one",
     Severity.MEDIUM,
     *_SERVING,
-    fix="Let liveness ask whether the process works, readiness whether it can serve.",
-    references=("kube-score: pod-probes-identical",),
+    fix="Let liveness ask whether the process works, readiness whether it can serve. Where there is one "
+    "question only, let liveness (periodSeconds times failureThreshold) take at least twice as long.",
+    references=("kube-score: pod-probes-identical", "Kubernetes: liveness, readiness and startup probes"),
 )
 def probes_not_identical(subject: KubernetesObject, _options: Options) -> Findings:
     for _, container in _serving_containers(subject):
         live, ready = container.key("livenessProbe"), container.key("readinessProbe")
-        if _has_unknown(live.value) or _has_unknown(ready.value):
+        if live.absent or ready.absent:
+            continue
+        same = same_question(live, ready, container)
+        alive, serving = patience(live), patience(ready)
+        if same is False:
+            continue
+        if alive is not None and serving is not None and alive >= _SLOWER * serving:
+            continue
+        if same is None or alive is None or serving is None:
             yield fail(Node(UNKNOWN, live.path), "must differ from the readiness probe")
-        elif not live.absent and live.value == ready.value:
-            yield fail(live, "is the same as the readiness probe: an overload would restart the pod")
+        else:
+            yield fail(
+                live,
+                f"asks what readiness asks, and waits {alive} s to its {serving} s: "
+                "an overload would restart the pod",
+            )
 
 
 @FAMILY.object(
@@ -186,12 +201,3 @@ def _exec_sleep(container: Node) -> int:
     words = [item.text() or "" for item in container.at("lifecycle.preStop.exec.command").items()]
     match = _SLEEP.search(" ".join(words))
     return ceil(float(match["number"]) * _UNITS[match["unit"] or "s"]) if match else 0
-
-
-def _has_unknown(value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    """An unknown somewhere inside a probe."""
-    if isinstance(value, Mapping):
-        return any(_has_unknown(item) for item in value.values())
-    if isinstance(value, list):
-        return any(_has_unknown(item) for item in value)
-    return value is UNKNOWN
