@@ -17,7 +17,7 @@ from policies.rule import Enforcement, Findings, Options, Severity, fail, forbid
 
 FAMILY: Final = Family("network", "Network policies and Services", together="network")
 
-_POLICY: Final = "NetworkPolicy.networking.k8s.io"
+POLICY: Final = "NetworkPolicy.networking.k8s.io"
 _DIRECTIONS: Final = {"Ingress": ("ingress", "from"), "Egress": ("egress", "to")}
 """Policy type → field with its rules, field of a rule with its peers."""
 
@@ -28,7 +28,7 @@ _METADATA_ADDRESSES: Final = (
 )
 
 
-def _applies(policy: KubernetesObject, direction: str) -> bool | None:
+def applies(policy: KubernetesObject, direction: str) -> bool | None:
     """Whether a policy restricts a direction: without policyTypes ingress always, egress if it has rules."""
     items = policy.node.at("spec.policyTypes").items()
     if not items:
@@ -39,7 +39,7 @@ def _applies(policy: KubernetesObject, direction: str) -> bool | None:
     return None if any(item.unknown for item in items) else False
 
 
-def _selects(policy: KubernetesObject, pod: Pod) -> bool | None:
+def selects(policy: KubernetesObject, pod: Pod) -> bool | None:
     return every(
         [
             same_name(policy.namespace, pod.owner.namespace),
@@ -56,14 +56,14 @@ def _denies_all(policy: KubernetesObject, direction: str) -> bool | None:
     )
     if rules.unknown or selector.unknown:
         return None
-    return every([takes_all(selector), not rules.items(), _applies(policy, direction)])
+    return every([takes_all(selector), not rules.items(), applies(policy, direction)])
 
 
 @FAMILY.stack(
     "network-default-deny",
     "Every namespace with pods denies all traffic unless a policy allows it",
     Severity.HIGH,
-    _POLICY,
+    POLICY,
     fix="Add a NetworkPolicy with podSelector: {}, policyTypes: [Ingress, Egress] and no rules.",
     references=("CIS 5.3.2", "Kubescape C-0049", "Kubescape C-0054"),
 )
@@ -77,7 +77,7 @@ def network_default_deny(stack: Stack, _options: Options) -> Findings:
         for direction in _DIRECTIONS:
             answers = [
                 every([same_name(policy.namespace, namespace), _denies_all(policy, direction)])
-                for policy in stack.of_kind(_POLICY)
+                for policy in stack.of_kind(POLICY)
             ]
             message = f"{namespace} has no policy that denies all {direction.lower()}"
             yield from require_any(answers, pod.owner.node.at("metadata.namespace"), message, pod.owner)
@@ -88,7 +88,7 @@ def network_default_deny(stack: Stack, _options: Options) -> Findings:
     "Every pod is selected by a policy for ingress and one for egress",
     Severity.HIGH,
     *sorted(POD_KINDS),
-    _POLICY,
+    POLICY,
     fix="Add a NetworkPolicy whose podSelector takes the pod; an unselected pod may talk to anybody.",
     references=("Kubescape C-0030", "kube-score: pod-networkpolicy"),
 )
@@ -96,8 +96,7 @@ def network_pod_covered(stack: Stack, _options: Options) -> Findings:
     for pod in stack.pods:
         for direction in _DIRECTIONS:
             answers = [
-                every([_selects(policy, pod), _applies(policy, direction)])
-                for policy in stack.of_kind(_POLICY)
+                every([selects(policy, pod), applies(policy, direction)]) for policy in stack.of_kind(POLICY)
             ]
             message = f"no policy restricts the pod's {direction.lower()}"
             yield from require_any(answers, pod.metadata.at("labels"), message, pod.owner)
@@ -107,16 +106,16 @@ def network_pod_covered(stack: Stack, _options: Options) -> Findings:
     "network-policy-selects-pods",
     "Every policy selects a pod",
     Severity.LOW,
-    _POLICY,
+    POLICY,
     fix="Correct the podSelector, or remove the policy: it protects nothing.",
     references=("kube-linter: dangling-networkpolicy",),
     dev=Enforcement.ADVISORY,
     prod=Enforcement.ADVISORY,
 )
 def network_policy_selects_pods(stack: Stack, _options: Options) -> Findings:
-    for policy in stack.of_kind(_POLICY):
+    for policy in stack.of_kind(POLICY):
         selector = policy.node.at("spec.podSelector")
-        answers = [_selects(policy, pod) for pod in stack.pods]
+        answers = [selects(policy, pod) for pod in stack.pods]
         answers += matches_managed(selector, policy.namespace, stack)
         answers += matches_proxies(selector, policy.namespace, stack)
         yield from require_any(answers, selector, "selects no pod of the stack", policy)
@@ -126,7 +125,7 @@ def network_policy_selects_pods(stack: Stack, _options: Options) -> Findings:
     "network-no-allow-all",
     "No policy lets everybody in, or out to anywhere",
     Severity.HIGH,
-    _POLICY,
+    POLICY,
     fix="Name the peers by podSelector and namespaceSelector or a narrow ipBlock; only an exposed service "
     "may be open to everybody, on named ports.",
     references=("Kubescape C-0260", "CIS 5.3.2"),
@@ -175,7 +174,7 @@ def _is_everybody(peer: Node) -> bool | None:
     "network-no-metadata",
     "No policy lets pods reach the cloud's metadata address",
     Severity.CRITICAL,
-    _POLICY,
+    POLICY,
     fix="Add 169.254.169.254/32 (and fd00:ec2::254/128) to ipBlock.except: it hands out credentials.",
     references=("Kubescape C-0052",),
 )

@@ -7,17 +7,20 @@ from collections.abc import Iterator
 from typing import Final
 
 from policies.family import Family
-from policies.node import Node
-from policies.objects import KubernetesObject
-from policies.rule import Findings, Options, Severity, fail, forbid
+from policies.matching import every
+from policies.node import UNKNOWN, Node, Unknown
+from policies.objects import KubernetesObject, Stack, same_name
+from policies.rule import Enforcement, Findings, Options, Severity, fail, forbid
 
 FAMILY: Final = Family("rbac", "Roles and bindings")
 
-_ROLES: Final = ("Role.rbac.authorization.k8s.io", "ClusterRole.rbac.authorization.k8s.io")
+_CLUSTER_ROLE: Final = "ClusterRole.rbac.authorization.k8s.io"
+_ROLES: Final = ("Role.rbac.authorization.k8s.io", _CLUSTER_ROLE)
 _BINDINGS: Final = (
     "RoleBinding.rbac.authorization.k8s.io",
     "ClusterRoleBinding.rbac.authorization.k8s.io",
 )
+_AGGREGATED: Final = "rbac.authorization.k8s.io/aggregate-to-"
 _WIDE_ROLES: Final = frozenset({"cluster-admin", "admin", "edit", "system:masters"})
 _EVERYBODY: Final = frozenset(
     {
@@ -191,3 +194,42 @@ def rbac_no_everybody(subject: KubernetesObject, _options: Options) -> Findings:
             ),
             "stands for many, or for nobody known",
         )
+
+
+@FAMILY.stack(
+    "rbac-role-over-cluster-role",
+    "What is granted in one namespace is a Role of that namespace",
+    Severity.LOW,
+    _CLUSTER_ROLE,
+    fix="Make it a Role: a ClusterRole can be bound to the whole cluster by whoever may bind.",
+    references=("CIS 5.1.3", "Kubernetes: RBAC good practices, least privilege"),
+    dev=Enforcement.ADVISORY,
+    prod=Enforcement.ADVISORY,
+)
+def rbac_role_over_cluster_role(stack: Stack, _options: Options) -> Findings:
+    for role in stack.of_kind(_CLUSTER_ROLE):
+        aggregated = any(name.startswith(_AGGREGATED) for name, _ in role.labels.entries())
+        bindings = [item for item in stack.of_kind(*_BINDINGS) if _binds(item, role) is not False]
+        whole = any(item.kind != _BINDINGS[0] for item in bindings)
+        if aggregated or whole or not bindings:
+            continue  # it is part of another, concerns the cluster, or is bound by who knows whom
+        first = bindings[0]
+        alike = every(same_name(first.namespace, item.namespace) for item in bindings)
+        sure = every([alike, *(_binds(item, role) for item in bindings), _is_labelled(role)])
+        if sure is not False:
+            place = role.node.at("kind")
+            yield fail(
+                Node(UNKNOWN, place.path) if sure is None else place, "is bound in one namespace only", role
+            )
+
+
+def _binds(binding: KubernetesObject, role: KubernetesObject) -> bool | None:
+    kind, name = binding.node.at("roleRef.kind"), binding.node.at("roleRef.name")
+    if kind.unknown or name.unknown or isinstance(role.name, Unknown):
+        return None
+    return kind.text() == "ClusterRole" and name.text() == role.name
+
+
+def _is_labelled(role: KubernetesObject) -> bool | None:
+    """None where its labels, which may make it part of another role, are not known yet."""
+    return None if role.labels.unknown else True
