@@ -34,6 +34,7 @@ from infra.components.network import Network, NetworkArgs
 from infra.components.platform_flows import PlatformFlowsArgs, platform_flows
 from infra.components.postgres import Postgres, PostgresArgs
 from infra.components.postgres_cluster import METRICS_PORT_NAME
+from infra.components.priority import Priorities
 from infra.components.redis import Redis, RedisArgs
 from infra.labels import Component
 from infra.mesh.membership import namespace_labels, server_labels
@@ -62,7 +63,8 @@ def assemble(stack_name: str, settings: Settings) -> Mapping[str, Any]:
         NamespaceArgs(stack=stack, quota=settings.quota, labels=namespace_labels(settings.mesh)),
         pulumi.ResourceOptions(providers=[provider]),
     )
-    inside = pulumi.ResourceOptions(providers=[provider], depends_on=[namespace])
+    priorities = Priorities("priorities", stack, pulumi.ResourceOptions(providers=[provider]))
+    inside = pulumi.ResourceOptions(providers=[provider], depends_on=[namespace, priorities])
 
     assemble_secrets(stack, settings, inside)
     aws = _aws(stack, settings)

@@ -162,6 +162,11 @@ def logging_namespace(stack: str) -> str:
     return name
 
 
+def priority(stack: str, tier: str) -> str:
+    """The PriorityClass of some pods of a stack."""
+    return f"{namespace(stack)}-{tier}"
+
+
 def embedded_context(cluster: str) -> str:
     """Kubeconfig context of an embedded cluster."""
     return f"mcp-{cluster}"

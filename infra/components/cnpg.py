@@ -204,6 +204,7 @@ class ClusterSpec:
     inherited_metadata: Metadata
     service_account_template: Templated | None
     plugins: tuple[Plugin, ...]
+    priority_class_name: str | None
     switchover_delay: int
     smart_shutdown_timeout: int
     enable_superuser_access: bool = False

@@ -11,6 +11,7 @@ from pulumi_kubernetes.core import v1
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
 from infra.components.mounts import Mount
+from infra.components.priority import priority_class
 from infra.components.probes import NO_PROBES, Probes
 from infra.components.security import container_security_context, pod_security_context
 from infra.labels import CONFIG_HASH, Component, labels, selector
@@ -76,7 +77,7 @@ class Pod:
         config_hash: Changes with the configuration files, and so rolls the pods; "" without any.
         grace_seconds: From the start of termination to SIGKILL.
         groups: Ids of groups that its processes are in beside their own.
-        priority_class: The cluster's name for how urgent it is; its default when left out.
+        priority_class: The cluster's name for how urgent it is; that of its component when left out.
         ends: Whether the pod's work is done at some time, and then it isn't started again.
     """
 
@@ -109,7 +110,7 @@ def build_pod(pod: Pod) -> v1.PodTemplateSpecArgs:
             automount_service_account_token=False,
             enable_service_links=False,
             security_context=pod_security_context(pod.groups),
-            priority_class_name=pod.priority_class,
+            priority_class_name=pod.priority_class or priority_class(pod.stack, pod.component),
             termination_grace_period_seconds=pod.grace_seconds,
             restart_policy="Never" if pod.ends else None,
             topology_spread_constraints=list(pod.spread) or None,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from infra.components import barman, cnpg
+from infra.components.priority import priority_class
 from infra.custom_resources import LabelSelector, TopologySpread
 from infra.labels import Component, labels
 from infra.naming import POSTGRES, Stack
@@ -98,6 +99,7 @@ def build_cluster(args: ClusterArgs) -> cnpg.ClusterSpec:
             cnpg.Templated(metadata=cnpg.Metadata(annotations=annotations)) if args.role_arn else None
         ),
         plugins=(_archiver(),) if replication.archive else (),
+        priority_class_name=priority_class(args.stack, args.component),
         switchover_delay=_SHUTDOWN_SECONDS,
         smart_shutdown_timeout=_FINISH_SECONDS,
     )

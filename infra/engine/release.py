@@ -22,7 +22,7 @@ from infra.naming import PROJECT
 
 _WAITED: Final = ("context deadline exceeded", "context canceled", "not ready")
 """What Helm says when it has applied everything, and then waited in vain."""
-_SERVING_DATA: Final = frozenset({"NetworkPolicy", "ObjectStore"})
+_SERVING_DATA: Final = frozenset({"NetworkPolicy", "ObjectStore", "PriorityClass"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,7 @@ def _is_data(body: Mapping[str, Any]) -> bool:
 
 
 def _serves_data(body: Mapping[str, Any]) -> bool:
-    """Whether a database that goes on would be open to all, or not archived, without it."""
+    """Whether a database that goes on would be open to all without it, not archived, or not made again."""
     annotations = body["metadata"].get("annotations") or {}
     return body["kind"] in _SERVING_DATA and annotations.get(HELM_POLICY) == "keep"
 

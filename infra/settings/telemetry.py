@@ -136,7 +136,7 @@ class Logging(Group):
     nodes: int = Field(default=100, ge=1, le=5000)
     """The most nodes of the cluster: what the namespace's quota allows for."""
     priority_class: Label | None = None
-    """Of the cluster's, for collectors to find room on full nodes."""
+    """Of the cluster's, for collectors to find room on full nodes; else, in production, the stack's own."""
     image: PinnedImage | None = None
     """Instead of the image that is built: `opentelemetry-collector-contrib`, 0.160 or newer."""
     resources: Resources = Resources(

@@ -81,6 +81,21 @@ def ephemeral_storage_limit(pod: Pod, _options: Options) -> Findings:
         )
 
 
+@FAMILY.pod(
+    "priority-class",
+    "Pods say how urgent they are",
+    Severity.LOW,
+    fix="Set priorityClassName, to a higher class for what all depend on: where there isn't room for "
+    "everybody, the scheduler and the kubelet go by it.",
+    references=("Polaris: priorityClassNotSet",),
+    dev=Enforcement.DISABLED,
+)
+def priority_class(pod: Pod, _options: Options) -> Findings:
+    yield from require(
+        pod.spec.key("priorityClassName"), lambda value: isinstance(value, str) and value != "", "must be set"
+    )
+
+
 @FAMILY.object(
     "stateful-memory-guaranteed",
     "Databases get the memory that they may use",

@@ -123,7 +123,7 @@ def test_pods_that_read_a_folder_of_the_node_are_admitted_in_the_namespace_of_lo
     kubectl: Kubectl,
 ) -> None:
     objects = manifests(evaluated("prod"))
-    wanted = {"Namespace", "ServiceAccount", "ResourceQuota", "LimitRange"}
+    wanted = {"Namespace", "ServiceAccount", "ResourceQuota", "LimitRange", "PriorityClass"}
     assert complaints(kubectl, [item for item in objects if item.kind in wanted]) == []
     (collectors,) = (item.body for item in objects if item.kind == "DaemonSet")
     template = plain(collectors["spec"]["template"])
@@ -135,6 +135,9 @@ def test_pods_that_read_a_folder_of_the_node_are_admitted_in_the_namespace_of_lo
         answers[namespace] = kubectl.run("create", "--filename", "-", stdin=body).err.splitlines()
     assert answers["logs-mcp-prod"] == []
     assert 'violates PodSecurity "restricted:v1.36": restricted volume types' in "".join(answers["mcp-prod"])
+    admitted = kubectl.get("pod", "logs-mcp-prod", "reader")
+    assert admitted is not None
+    assert (admitted["spec"]["priority"], admitted["spec"]["preemptionPolicy"]) == (100, "Never")
 
 
 def test_the_configuration_is_backed_up_by_an_account_that_sees_no_secret(

@@ -135,6 +135,8 @@ def test_every_object_has_an_explicit_name_namespace_and_all_labels(graph: Graph
         assert name.partition("/")[2] == metadata["name"] + of_others(graph, item)
         if name.startswith("Namespace/"):
             assert metadata["name"] in {f"mcp-{graph.stack}", f"logs-mcp-{graph.stack}"}
+        elif name.startswith("PriorityClass/"):
+            assert metadata["name"] in {f"mcp-{graph.stack}-critical", f"mcp-{graph.stack}-standard"}
         else:
             assert metadata["namespace"]
         assert {NAME, INSTANCE, COMPONENT, PART_OF} <= set(metadata["labels"])
@@ -158,7 +160,7 @@ def test_components_do_not_hand_their_aliases_or_protection_down(graph: Graph) -
     for resource in graph.kubernetes_objects():
         expected = graph.stack == "prod" and kind(resource) in kept and resource.name != "logs-mcp-prod"
         assert bool(resource.options.get("protect")) == expected, resource.urn
-        if kind(resource) != "NetworkPolicy":
+        if kind(resource) not in {"NetworkPolicy", "PriorityClass"}:
             assert bool(resource.options.get("retainOnDelete")) == expected, resource.urn
 
 
@@ -173,6 +175,24 @@ def test_what_guards_pods_that_outlive_the_stack_outlives_it_too(graph: Graph) -
         assert store["metadata"]["annotations"] == keep
     retained = {item.urn for item in policies if item.options.get("retainOnDelete")}
     assert retained == ({item.urn for item in own if item.name in kept} if graph.stack == "prod" else set())
+
+
+def test_what_every_call_goes_through_comes_before_the_rest_where_there_is_no_room(graph: Graph) -> None:
+    classes = {item["metadata"]["name"]: item for item in objects(graph, "PriorityClass").values()}
+    urgent = {"gateway", "cache", "database"}
+    for name, pod in templates(graph).items():
+        tier = "critical" if pod["metadata"]["labels"][COMPONENT] in urgent else "standard"
+        expected = f"mcp-prod-{tier}" if graph.stack == "prod" else None
+        assert pod["spec"].get("priorityClassName") == expected, name
+    for cluster in objects(graph, "Cluster").values():
+        assert cluster["spec"]["priorityClassName"] == "mcp-prod-critical"
+    if graph.stack == "prod":
+        critical, standard = classes["mcp-prod-critical"], classes["mcp-prod-standard"]
+        assert critical["value"] > standard["value"] > 0
+        assert standard["preemptionPolicy"] == "Never"
+        assert not any(item["globalDefault"] for item in classes.values())
+    else:
+        assert classes == {}
 
 
 def test_selectors_pick_exactly_the_pods_of_their_own_service(graph: Graph) -> None:
