@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +29,9 @@ REPOSITORY = Path(__file__).parents[3]
 PROGRAMS = Path(__file__).parent / "programs"
 ISSUER = "https://issuer.test"
 AUDIENCE = "https://gateway.test/mcp"
-START_SECONDS = 30.0
+START_SECONDS = 60.0
+PATIENT = {"connect_seconds": 20, "list_seconds": 20, "queue_seconds": 20}
+"""Of servers that share the machine with other tests: one that is slow isn't away."""
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = START_SECONDS) -> Any:
@@ -65,9 +68,9 @@ class Process:
             )
 
     def lines(self) -> list[dict[str, Any]]:
-        """The JSON lines of its log so far."""
-        texts = self.log.read_text().splitlines()
-        return [json.loads(text) for text in texts if text.startswith("{") and text.endswith("}")]
+        """The JSON lines of its log so far; what an answered request says may still be missing."""
+        *texts, _unfinished = self.log.read_text().split("\n")
+        return [json.loads(text) for text in texts if text.startswith("{")]
 
     def stop(self) -> int:
         if self.popen.poll() is None:
@@ -77,7 +80,7 @@ class Process:
     def end(self) -> int:
         """Wait for its end, not for ever."""
         try:
-            return self.popen.wait(20)
+            return self.popen.wait(60)
         except subprocess.TimeoutExpired:
             self.popen.kill()
             return self.popen.wait()
@@ -126,9 +129,31 @@ class Gateway:
         body = {"jsonrpc": "2.0", "id": 7, "method": method, "params": params or {}}
         return httpx2.post(f"{self.url}/mcp", json=body, headers=headers, timeout=20)
 
+    def log(self) -> str:
+        """Its log, in which all that was answered before has its lines: they are written after the answer.
+
+        Certain is that by a later line, of a request for a file, which changes nothing and isn't returned.
+        """
+        if self.process.popen.poll() is not None:
+            return self.process.log.read_text()
+        marker = uuid.uuid4().hex
+        httpx2.get(f"{self.url}/status.svg", headers={"X-Request-Id": marker}, timeout=20).raise_for_status()
+        self.wait_for(lambda: marker in self.process.log.read_text(), "line of a request")
+        text, _, _ = self.process.log.read_text().partition(marker)
+        return text[: text.rindex("\n") + 1]
+
+    def logged(self, event: str | None = None, /, **fields: Any) -> list[dict[str, Any]]:
+        """The lines of its log, as `log` has it, that say this."""
+        wanted = fields if event is None else {"event": event, **fields}
+        lines = [json.loads(text) for text in self.log().split("\n") if text.startswith("{")]
+        return [line for line in lines if wanted.items() <= line.items()]
+
     def metric(self, line: str) -> float:
-        """The value of the series that is written exactly so."""
-        for text in httpx2.get(f"{self.ops_url}/metrics").text.splitlines():
+        """The value of the series that is written exactly so.
+
+        The loop that answers requests tells it: whatever was answered before is counted.
+        """
+        for text in httpx2.get(f"{self.ops_url}/metrics", timeout=20).text.splitlines():
             name, _, value = text.rpartition(" ")
             if name == line:
                 return float(value)
@@ -166,11 +191,14 @@ class Launcher:
         return f"http://127.0.0.1:{self._listening(process)['port']}/mcp"
 
     def gateway(self, config: dict[str, Any], *, wait: bool = True, **environment: str) -> Gateway:
+        """Start one; what the configuration doesn't say is as usual, but that a busy machine is no fault."""
         file = self.folder / f"gateway-{len(self.processes)}.yaml"
         listen = {"host": "127.0.0.1", "port": 0, "ops_port": 0}
         # A loop that is late because tests share the machine is no overload.
         overload = {"in_flight": 4000}
-        file.write_text(yaml.safe_dump({"listen": listen, "overload": overload, **config}))
+        upstream = {**PATIENT, **config.get("upstream", {})}
+        settings = {"listen": listen, "overload": overload, **config, "upstream": upstream}
+        file.write_text(yaml.safe_dump(settings))
         process = Process(
             ["-m", "services.gateway", "--config", str(file)], file.with_suffix(".log"), environment
         )
@@ -245,6 +273,11 @@ class RedisServer:
         self._folder = folder
         self.log = folder / "redis.log"
         self.start()
+
+    @property
+    def patient_settings(self) -> dict[str, Any]:
+        """For tests in which it is never away: a busy machine may keep a request waiting for it."""
+        return {**self.settings, "wait_seconds": 20}
 
     def start(self) -> None:
         arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]

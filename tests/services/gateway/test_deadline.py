@@ -40,25 +40,21 @@ def assert_late(response: httpx2.Response) -> None:
     assert response.json()["error"] == error
 
 
-def logged(gateway: Gateway, event: str = "request") -> list[dict[str, Any]]:
-    return [line for line in gateway.process.lines() if line["event"] == event]
-
-
 @ERAS
 def test_a_call_is_late_and_ends_at_the_server(launcher: Launcher, odd: Odd, era: str) -> None:
     gateway = before(launcher, odd.url, audit={"sink": "log"})
     assert_late(ask(gateway, era, "tools/call", {"name": "odd0__hang"}))
     gateway.wait_for(lambda: odd.saw("cancelled") == 1, "cancellation")
-    (line,) = logged(gateway)
+    (line,) = gateway.logged("request")
     assert (line["status"], line["outcome"], line["error"]) == (504, "deadline", {"type": "deadline"})
-    gateway.wait_for(lambda: logged(gateway, "audit"), "the audit record")
-    (record,) = logged(gateway, "audit")
+    gateway.wait_for(lambda: gateway.logged("audit"), "the audit record")
+    (record,) = gateway.logged("audit")
     assert (record["outcome"], record["error_type"], record["target"]) == ("error", "deadline", "hang")
     labels = f'era="{era}",method="tools/call",status="504"'
     assert gateway.metric(f"mcp_gateway_requests_total{{{labels}}}") == 1
     assert gateway.metric('mcp_tool_errors_total{error_type="deadline",server="odd0",tool="hang"}') == 1
     assert gateway.metric('mcp_gateway_upstream_in_flight{server="odd0"}') == 0
-    assert not [line for line in gateway.process.lines() if line["level"] == "error"]
+    assert not gateway.logged(level="error")
 
 
 def test_a_list_is_late_and_ends_at_every_server(launcher: Launcher, odd: Odd) -> None:
@@ -95,6 +91,7 @@ def test_waiting_for_redis_counts(launcher: Launcher, odd: Odd, redis_server: Re
         redis={**redis_server.settings, "wait_seconds": 200},
         limits={"principal": {"per_second": 1000, "burst": 1000}},
     )
+    gateway.wait_for(lambda: gateway.metric("mcp_gateway_redis_up") == 1, "redis")
     assert "result" in ask(gateway, STATELESS, "tools/call", {"name": "odd0__mirror"}).json()
     redis_server.hang()
     assert_late(ask(gateway, STATELESS, "tools/call", {"name": "odd0__mirror"}))
@@ -135,9 +132,9 @@ def test_a_call_that_waits_for_room_in_the_audit_stream_is_refused(launcher: Lau
     with send(gateway, STATELESS, "tools/call", {"name": "odd0__endless_stream"}):
         gateway.wait_for(lambda: odd.saw("hang") == 1, "the call that has the room")
         assert_late(ask(gateway, STATELESS, "tools/call", {"name": "odd0__hang"}))
-    gateway.wait_for(lambda: len(logged(gateway, "audit")) == 2, "the audit records")
+    gateway.wait_for(lambda: len(gateway.logged("audit")) == 2, "the audit records")
     found = {
-        record["target"]: (record["outcome"], record["error_type"]) for record in logged(gateway, "audit")
+        record["target"]: (record["outcome"], record["error_type"]) for record in gateway.logged("audit")
     }
     assert found == {"hang": ("refused", "deadline"), "endless_stream": ("error", "client_gone")}
     assert odd.saw("hang") == 1
@@ -148,7 +145,7 @@ def test_pages_have_the_deadline_and_describe_it(launcher: Launcher, odd: Odd) -
     response = httpx2.get(f"{gateway.url}/tools", timeout=30)
     assert (response.status_code, response.headers["content-type"]) == (504, "application/problem+json")
     assert (response.json()["reason"], response.json()["detail"]) == ("deadline", MESSAGE)
-    (line,) = logged(gateway, "page")
+    (line,) = gateway.logged("page")
     assert line["outcome"] == "deadline"
     described = httpx2.get(f"{gateway.url}/openapi.json").json()["paths"]
     assert "504" in described["/tools"]["get"]["responses"]
