@@ -18,12 +18,8 @@ ADD = {"name": "alpha__add", "arguments": {"a": 1, "b": 2}}
 
 def line(gateway: Gateway, request_id: str) -> dict[str, Any]:
     """The one line of the access log about a request."""
-
-    def find() -> list[dict[str, Any]]:
-        ours = [it for it in gateway.process.lines() if it.get("request_id") == request_id]
-        return [it for it in ours if it["event"] in {"request", "page"}]
-
-    (found,) = gateway.wait_for(find, "line of the access log")
+    ours = gateway.logged(request_id=request_id)
+    (found,) = (it for it in ours if it["event"] in {"request", "page"})
     assert datetime.fromisoformat(found["time"]).utcoffset() is not None
     assert (found["level"], found["service"]) == ("info", "gateway")
     assert found["duration_ms"] >= 0

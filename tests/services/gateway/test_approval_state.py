@@ -176,8 +176,7 @@ def test_no_round_of_an_approved_call_is_used_twice(
 def test_replicas_tell_each_other_by_redis_what_was_used(
     launcher: Launcher, risky: Risky, keys: list[str], redis_server: RedisServer
 ) -> None:
-    patient = {**redis_server.settings, "wait_seconds": 10}  # else a busy machine makes it seem away
-    one, two = (replica(launcher, risky, keys[:1], redis=patient) for _ in range(2))
+    one, two = (replica(launcher, risky, keys[:1], redis=redis_server.patient_settings) for _ in range(2))
     for gateway in (one, two):
         gateway.wait_for(lambda it=gateway: it.metric("mcp_gateway_redis_up") == 1, "redis")
     state = asked(call(one, "erase"))
@@ -193,7 +192,9 @@ def test_replicas_tell_each_other_by_redis_what_was_used(
 def test_while_redis_is_away_a_setting_decides(
     launcher: Launcher, risky: Risky, keys: list[str], redis_server: RedisServer, mode: str
 ) -> None:
-    gateway = replica(launcher, risky, keys, redis=redis_server.settings, approval={"without_redis": mode})
+    gateway = replica(
+        launcher, risky, keys, redis=redis_server.patient_settings, approval={"without_redis": mode}
+    )
     gateway.wait_for(lambda: gateway.metric("mcp_gateway_redis_up") == 1, "redis")
     redis_server.stop()
     state = asked(call(gateway, "erase"))

@@ -56,7 +56,7 @@ def test_a_postgres_that_is_away_at_the_start_is_found_later(
     assert_refused(call(gateway), "it wasn't made")
     assert gateway.metric("mcp_audit_buffer_records") == 3
     assert gateway.metric("mcp_audit_calls_refused_total") == 1
-    assert gateway.metric("mcp_audit_flush_failures_total") > 0
+    gateway.wait_for(lambda: gateway.metric("mcp_audit_flush_failures_total") > 0, "failed attempt")
     health = httpx2.get(f"{gateway.ops_url}/health/ready").json()
     assert health["checks"]["postgres"] != "ok"
     own_store.server.start()
@@ -86,7 +86,8 @@ def test_a_call_that_waits_for_room_is_made_once_there_is_some(
     call(gateway)
     with ThreadPoolExecutor(5) as pool:
         waiting = [pool.submit(call, gateway, number) for number in range(5)]
-        time.sleep(0.5)
+        in_flight = "mcp_gateway_requests_in_flight"
+        gateway.wait_for(lambda: gateway.metric(in_flight) == len(waiting), "calls that wait")
         assert not any(answer.done() for answer in waiting)
         own_store.server.resume()
         assert [answer.result().status_code for answer in waiting] == [200] * 5

@@ -213,7 +213,7 @@ def test_a_changed_policy_is_in_force_without_a_restart(
     replace("rules: [{effect: permit}]")
     gateway.wait_for(lambda: reloads("refused"), "refusal of the bad policy")
     assert sees() == {"alpha__which"}
-    line = next(line for line in gateway.process.lines() if line["event"].startswith("policy refused"))
+    line = next(line for line in gateway.logged() if line["event"].startswith("policy refused"))
     assert "policy.yaml:1: rule 1: effect = 'permit': must be 'allow', 'ask' or 'deny'" in line["reason"]
     file.unlink()
     gateway.wait_for(lambda: reloads("refused") == 2, "refusal of no policy")

@@ -51,14 +51,13 @@ def test_what_is_kept_is_the_whole_answer_and_has_the_request_s_id(start: Start)
     assert first == second
     assert first["result"]["_meta"]["io.modelcontextprotocol/serverInfo"]["name"] == "mcp-gateway"
     assert first["result"]["resultType"] == "complete"
-    caches = [line["cached"] for line in gateway.process.lines() if line.get("name") == "count"]
-    assert caches == ["", "l1"]
+    assert [line["cached"] for line in gateway.logged("request", name="count")] == ["", "l1"]
 
 
 def test_a_private_result_is_for_its_principal_alone(
     start: Start, tokens: Tokens, redis_server: RedisServer
 ) -> None:
-    gateway = start(KEPT, auth=tokens.auth, redis=redis_server.settings)
+    gateway = start(KEPT, auth=tokens.auth, redis=redis_server.patient_settings)
     ada, bob = by(tokens, sub="ada"), by(tokens, sub="bob")
     assert [call(gateway, **it) for it in (ada, bob, ada, bob)] == ["1", "2", "1", "2"]
     assert call(gateway, **by(tokens, sub="ada", exp=int(time.time()) + 999)) == "1"
@@ -140,11 +139,11 @@ def test_a_further_round_neither_takes_what_is_kept_nor_is_kept(start: Start, ex
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_kept_result_expires(start: Start, redis_server: RedisServer, *, shared: bool) -> None:
     rule = {"match": "counting__count", "ttl_seconds": 0.4}
-    gateway = start(rule, KEPT, redis=redis_server.settings if shared else None)
+    gateway = start(rule, KEPT, redis=redis_server.patient_settings if shared else None)
     if shared:
         wait_until_shared(gateway, redis_server)
     first = call(gateway)
-    gateway.wait_for(lambda: call(gateway) != first, "a new answer", 10)
+    gateway.wait_for(lambda: call(gateway) != first, "a new answer")
 
 
 def test_zero_seconds_is_never(start: Start) -> None:
@@ -215,8 +214,7 @@ def test_another_version_of_the_server_is_asked_anew(start: Start, counting: Cou
     counting.set(version="2")
     gateway.wait_for(lambda: call(gateway) != "1", "the new version's answer")
     assert names(gateway) != tools
-    released = [line for line in gateway.process.lines() if line["event"] == "release changed"]
-    assert released[-1]["release"] == ["2"]
+    assert gateway.logged("release changed")[-1]["release"] == ["2"]
 
 
 def test_an_answer_to_a_call_tells_of_the_version_at_once(start: Start, counting: Counting) -> None:

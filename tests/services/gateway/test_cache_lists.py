@@ -29,7 +29,7 @@ def test_lists_are_kept_as_long_as_their_server_says(start: Start, counting: Cou
     gateway = start(lists={"max_ttl_ms": 3_600_000})
     counting.set(ttlMs=60_000, cacheScope="public")
     first = listed(gateway)
-    assert 59_000 < first["ttlMs"] <= 60_000
+    assert 30_000 < first["ttlMs"] <= 60_000
     second = listed(gateway)
     assert second["ttlMs"] < first["ttlMs"]
     assert second["ttlMs"] > 30_000
@@ -50,7 +50,7 @@ def test_no_list_is_kept_for_longer_than_the_gateway_is_set_to(start: Start, cou
     gateway = start(cache={"max_ttl_seconds": 0.3})
     first = listed(gateway)
     assert first["ttlMs"] <= 300
-    gateway.wait_for(lambda: listed(gateway)["tools"] != first["tools"], "the server's new list", 10)
+    gateway.wait_for(lambda: listed(gateway)["tools"] != first["tools"], "the server's new list")
 
 
 def test_nothing_is_kept_as_servers_say_where_that_is_switched_off(start: Start, counting: Counting) -> None:
@@ -94,7 +94,7 @@ def test_only_the_part_that_is_stale_is_asked_for(launcher: Launcher) -> None:
 
 def test_replicas_share_lists(start: Start, counting: Counting, redis_server: RedisServer) -> None:
     counting.set(ttlMs=60_000)
-    one, two = (start(KEPT, redis=redis_server.settings) for _ in range(2))
+    one, two = (start(KEPT, redis=redis_server.patient_settings) for _ in range(2))
     for gateway in (one, two):
         wait_until_shared(gateway, redis_server)
     first = listed(one)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def with_stores(server: RedisServer, run: Callable[..., Awaitable[None]], number: int = 1) -> None:
     async def main() -> None:
-        settings = Redis.model_validate({**server.settings, "wait_seconds": 2})
+        settings = Redis.model_validate(server.patient_settings)
         stores = [SharedStore(settings, CollectorRegistry()) for _ in range(number)]
         for store in stores:
             await store.probe()

@@ -50,7 +50,7 @@ def test_the_others_get_their_answer_though_the_first_caller_leaves(start: Start
     counting.set(held=True)
     with ThreadPoolExecutor(1) as pool:
         others: list[Future[Any]] = []
-        leave_early(gateway, lambda: others.append(pool.submit(call, gateway)))
+        leave_early(gateway, counting, lambda: others.append(pool.submit(call, gateway)))
         counting.go()
         assert others[0].result() == "1"
     assert counting.asked() == [["count", {}]]
@@ -61,14 +61,14 @@ def test_the_others_get_their_answer_though_the_first_caller_leaves(start: Start
 def test_the_server_is_let_go_when_nobody_waits_any_more(start: Start, counting: Counting) -> None:
     gateway = start(KEPT)
     counting.set(held=True)
-    leave_early(gateway)
+    leave_early(gateway, counting)
     gateway.wait_for(lambda: counting.asked()[-1] == ["cancelled"], "the end of the server's work")
     counting.go()
     assert call(gateway) == "3"
 
 
-def leave_early(gateway: Gateway, meanwhile: Callable[[], None] | None = None) -> None:
-    """Call, and leave once a call that `meanwhile` makes waits for the same answer."""
+def leave_early(gateway: Gateway, counting: Counting, meanwhile: Callable[[], None] | None = None) -> None:
+    """Call, and leave once the server was asked, and a call that `meanwhile` makes waits along."""
     name, meta = "counting__count", {VERSION: "2026-07-28", CAPABILITIES: {}}
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "_meta": meta}}
     headers = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": name}
@@ -76,7 +76,7 @@ def leave_early(gateway: Gateway, meanwhile: Callable[[], None] | None = None) -
     async def main() -> None:
         async with httpx2.AsyncClient(timeout=60) as client:
             first = asyncio.create_task(client.post(f"{gateway.url}/mcp", json=body, headers=headers))
-            await asyncio.to_thread(gateway.wait_for, lambda: requests(gateway) == 1, "the first call")
+            await asyncio.to_thread(gateway.wait_for, counting.asked, "the first call at the server")
             if meanwhile is not None:
                 meanwhile()
                 await asyncio.to_thread(gateway.wait_for, lambda: requests(gateway) == 2, "the second call")
@@ -84,9 +84,7 @@ def leave_early(gateway: Gateway, meanwhile: Callable[[], None] | None = None) -
             await asyncio.wait([first])
 
     asyncio.run(main())
-    gateway.wait_for(
-        lambda: "client_gone" in {it.get("outcome") for it in gateway.process.lines()}, "leaving"
-    )
+    gateway.wait_for(lambda: gateway.logged("request", outcome="client_gone"), "leaving")
 
 
 @pytest.mark.parametrize(("tool", "calls"), [("ask", 3), ("fail", 1), ("error", 1)])
@@ -120,7 +118,7 @@ def test_who_wants_progress_gets_a_call_of_its_own(start: Start, counting: Count
 def test_replicas_share_what_they_keep(
     start: Start, counting: Counting, redis_server: RedisServer, tokens: Tokens
 ) -> None:
-    one, two = (start(KEPT, auth=tokens.auth, redis=redis_server.settings) for _ in range(2))
+    one, two = (start(KEPT, auth=tokens.auth, redis=redis_server.patient_settings) for _ in range(2))
     ada, bob = by(tokens, sub="ada"), by(tokens, sub="bob")
     for gateway in (one, two):
         wait_until_shared(gateway, redis_server, **ada)
@@ -156,13 +154,13 @@ def test_redis_may_fail(start: Start, redis_server: RedisServer, fault: str) -> 
         assert call(gateway, arguments={"n": number}) == first
     if fault == "hung":
         redis_server.resume()
-    assert {it.get("status") for it in gateway.process.lines() if it.get("name") == "count"} == {200}
+    assert {it["status"] for it in gateway.logged("request", name="count")} == {200}
 
 
 def test_a_value_in_redis_that_is_none_of_ours_is_replaced(
     start: Start, counting: Counting, redis_server: RedisServer
 ) -> None:
-    one, two = (start(KEPT, redis=redis_server.settings) for _ in range(2))
+    one, two = (start(KEPT, redis=redis_server.patient_settings) for _ in range(2))
     for gateway in (one, two):
         wait_until_shared(gateway, redis_server)
     first = call(one)

@@ -146,7 +146,7 @@ def everything(
         ],
         "upstream": {"list_seconds": 20, "breaker": {"min_calls": 1000}, "eject_failures": 1000},
         "requests": {"max_body_bytes": 100_000},
-        "redis": redis_server.settings,
+        "redis": redis_server.patient_settings,
         "limits": {"gateway": many, "principal": many, "tools": [{"match": "*", **many}]},
         "cache": {"tools": [{"match": "teller__kept"}]},
         "postgres": store.migrate().settings,

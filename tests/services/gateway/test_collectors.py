@@ -42,7 +42,7 @@ def test_a_calls_spans_and_log_lines_arrive_as_one_trace(
         gateway.mcp("tools/call", CALL, meta={"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"})
 
         def logged() -> list[str]:
-            lines = gateway.process.log.read_text().splitlines()
+            lines = gateway.log().splitlines()
             return lines if any('"event":"request"' in line and TRACE in line for line in lines) else []
 
         logs.write(PLACE, *gateway.wait_for(logged, "line of the access log"))

@@ -115,7 +115,7 @@ def test_hidden_text_is_stripped_wherever_it_comes(
     assert gateway.metric('mcp_content_sanitized_total{kind="bidi",server="s"}') > 10
     assert gateway.metric('mcp_content_sanitized_total{kind="tag",server="s"}') > 40
     assert gateway.metric('mcp_content_sanitized_total{kind="zero_width",server="s"}') > 10
-    lines = [line for line in gateway.process.lines() if line["event"] == "server's text cleaned"]
+    lines = gateway.logged("server's text cleaned")
     assert {line["name"] for line in lines} >= {"list", "s__tool", "s__stream", "s+note://n"}
     assert all(line["server"] == "s" and line["hidden"]["tag"] > 0 for line in lines)
 
@@ -169,7 +169,7 @@ def test_secrets_are_redacted_wherever_they_come(launcher: Launcher, shifty: Shi
     assert (
         gateway.metric('mcp_content_findings_total{action="redacted",kind="aws-access-key",server="s"}') > 10
     )
-    assert KEY[:10] not in gateway.process.log.read_text()
+    assert KEY[:10] not in gateway.log()
 
 
 def test_results_with_secrets_are_blocked(launcher: Launcher, shifty: Shifty) -> None:

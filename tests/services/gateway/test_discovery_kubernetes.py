@@ -116,7 +116,7 @@ class Running:
         return metric.samples[0].value
 
     async def until(self, condition: Callable[[], Any]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110 - what is waited for raises no event
                 await asyncio.sleep(0.01)
 

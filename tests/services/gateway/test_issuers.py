@@ -112,6 +112,8 @@ def test_published_keys(launcher: Launcher, alpha: str, login: Login) -> None:
     gateway = launcher.gateway(config(login, alpha))
     assert status(gateway, login.token()) == 200
     other = ec.generate_private_key(ec.SECP256R1())
+    assert status(gateway, login.token("two", key=other)) == 401
+    assert login.fetches == 1, "an unknown key right after a fetch doesn't make for another"
     rsa_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public = login.keys["one"].public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     past = int(time.time()) - 60
@@ -134,7 +136,6 @@ def test_published_keys(launcher: Launcher, alpha: str, login: Login) -> None:
     unsigned = jwt.encode(login.claims(), "", "none", headers={"kid": "one"})
     assert status(gateway, unsigned) == 401
     assert violations(gateway, "algorithm") == before + 3
-    assert login.fetches == 1, "unknown keys right after a fetch don't fetch again"
 
 
 def test_a_new_key_is_found_and_the_old_one_is_no_longer_accepted(

@@ -32,8 +32,8 @@ def wait_for_the_end(gateway: Gateway, odds: list[Odd]) -> None:
         gateway.wait_for(lambda it=odd: it.saw("cancelled") == 1, "cancellation")
         in_flight = f'mcp_gateway_upstream_in_flight{{server="odd{number}"}}'
         gateway.wait_for(lambda line=in_flight: gateway.metric(line) == 0, "the end of abandoned work")
-    ended = [line for line in gateway.process.lines() if line["event"] == "request"]
-    assert [(line["status"], line["outcome"]) for line in ended] == [(499, "client_gone")]
+    (line,) = gateway.wait_for(lambda: gateway.logged("request"), "the request's line")
+    assert (line["status"], line["outcome"]) == (499, "client_gone")
 
 
 @ERAS
@@ -55,7 +55,9 @@ def test_a_call_whose_answer_is_a_stream_ends_at_the_server(
     with send(gateway, era, "tools/call", params) as connection:
         received = b""
         while received.count(b"notifications/progress") < 2:
-            received += connection.recv(65536)
+            data = connection.recv(65536)
+            assert data, received
+            received += data
         assert b"text/event-stream" in received
         assert odds[0].saw("cancelled") == 0
     wait_for_the_end(gateway, odds[:1])

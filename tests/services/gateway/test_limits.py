@@ -84,7 +84,7 @@ def test_what_one_process_remembers_is_bounded(monkeypatch: pytest.MonkeyPatch) 
 
 def with_store(server: RedisServer, run: Any) -> Any:
     async def main() -> Any:
-        store = SharedStore(Redis.model_validate({**server.settings, "wait_seconds": 2}), CollectorRegistry())
+        store = SharedStore(Redis.model_validate(server.patient_settings), CollectorRegistry())
         await store.probe()
         try:
             return await run(store)
@@ -102,7 +102,7 @@ def test_redis_counts_as_one_process_does(redis_server: RedisServer) -> None:
         refused = await shared.check([wide, tight])
         assert refused is not None
         assert refused.quota is tight
-        assert 99 < refused.seconds <= 100
+        assert 50 < refused.seconds <= 100
         assert [await shared.check([wide]) is None for _ in range(3)] == [True, True, False]
         fast = [quota(key="f", rate=Rate(per_second=20, burst=1))]
         assert await shared.check(fast) is None
@@ -276,7 +276,7 @@ def test_replicas_count_together_and_principals_apart(
 ) -> None:
     limits = {"principal": {"per_second": 0.01, "burst": 4}, "without_redis": "closed"}
     gateways = [
-        limited(launcher, odd, limits, auth=tokens.auth, redis={**redis_server.settings, "wait_seconds": 5})
+        limited(launcher, odd, limits, auth=tokens.auth, redis=redis_server.patient_settings)
         for _ in range(2)
     ]
     for gateway in gateways:
@@ -311,15 +311,16 @@ def test_a_hanging_redis_delays_one_moment_and_is_used_again_afterwards(
     launcher: Launcher, odd: str, redis_server: RedisServer
 ) -> None:
     limits = {"gateway": {"per_second": 1000, "burst": 1000}}
-    gateway = limited(launcher, odd, limits, redis={**redis_server.settings, "wait_seconds": 0.5})
+    seconds, calls = 2, 20
+    gateway = limited(launcher, odd, limits, redis={**redis_server.settings, "wait_seconds": seconds})
     gateway.wait_for(lambda: gateway.metric("mcp_gateway_redis_up") == 1, "redis")
     redis_server.hang()
-    gateway.wait_for(lambda: gateway.metric("mcp_gateway_redis_up") == 0, "noticing", 10)
+    gateway.wait_for(lambda: gateway.metric("mcp_gateway_redis_up") == 0, "noticing")
     began = time.monotonic()
-    assert {call(gateway).status_code for _ in range(20)} == {200}
-    assert time.monotonic() - began < 5
+    assert {call(gateway).status_code for _ in range(calls)} == {200}
+    assert time.monotonic() - began < calls * seconds / 2, "not each of them waits"
     redis_server.resume()
-    gateway.wait_for(lambda: gateway.metric("mcp_gateway_redis_up") == 1, "redis again", 10)
-    events = [line["event"] for line in gateway.process.lines()]
+    gateway.wait_for(lambda: gateway.metric("mcp_gateway_redis_up") == 1, "redis again")
+    events = [line["event"] for line in gateway.logged()]
     assert events.count("redis is away") >= 1
     assert events.count("redis is there") >= 2
