@@ -9,6 +9,9 @@ STACK  ?= dev
 WORKERS ?= 2
 REAL   := tests/cluster tests/engine tests/images tests/docker tests/end_to_end tests/infra/test_api_server.py
 
+# Containers often set it; then each of the suite's thousand processes would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: up down test fuzz nightly lint bench bench-gateway lock docs clean
 
 up: $(VENV)/.ready ## bring stack dev up, make one tool call, say what is running
