@@ -69,7 +69,8 @@ def test_a_change_that_all_replicas_hear_of_everywhere_is_told_once(
     connected(redis_server, 2)
     wanted = {"toolsListChanged": True}
     with listening(gateways[0], wanted) as first, listening(gateways[1], wanted) as second:
-        assert [endpoint.streams() for endpoint in endpoints] == [2, 2]
+        # An endpoint may not have noticed yet that an earlier test's gateways are gone.
+        gateways[0].wait_for(lambda: [it.streams() for it in endpoints] == [2, 2], "a stream of each gateway")
         for endpoint in endpoints:
             endpoint.change("tools")
         expect_once(first, "tools")
