@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 from pathlib import Path
 from typing import Final
 
+import httpcore2
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("ci", derandomize=True, deadline=None, database=None)
@@ -33,3 +35,5 @@ def pytest_configure() -> None:
     for name in _LOOKS:
         os.environ.pop(name, None)
     os.environ.setdefault("HOME", str(Path.home()))  # a service may have none; Go and npm keep caches there
+    # Each client would load the certificates of all authorities anew, and most requests have a client.
+    httpcore2.default_ssl_context = functools.cache(httpcore2.default_ssl_context)
