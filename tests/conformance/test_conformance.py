@@ -13,7 +13,7 @@ import httpx2
 import pytest
 import yaml
 
-from tests.conformance.expected import REQUIRED, TASKS, check
+from tests.conformance.expected import CURRENT, REQUIRED, TASKS, check
 from tests.conformance.suite import run
 from tests.services.conftest import PostgresServer, Store
 
@@ -95,7 +95,12 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, fixture: str, store: Store
         yield f"http://127.0.0.1:{port}/mcp"
 
 
-@pytest.mark.parametrize("revision", REQUIRED)
+# With the newer revision the suite waits a minute for the gateway's tasks, which the fixture doesn't have.
+# That the fixture has what is called shows at the gateway, too: a scenario that finds nothing isn't met.
+DIRECT = [pytest.param(it, marks=pytest.mark.nightly if it == CURRENT else ()) for it in REQUIRED]
+
+
+@pytest.mark.parametrize("revision", DIRECT)
 def test_the_fixture_has_what_the_suite_calls(fixture: str, tmp_path: Path, revision: str) -> None:
     outcome = run(fixture, revision, tmp_path)
     assert not outcome.unmet, outcome.output
