@@ -60,11 +60,14 @@ def expected(case: Case) -> list[dict[str, Any]]:
 
 
 def around(alert: str) -> list[Group]:
-    """The groups of the object that an alert is in: all that it is made of."""
+    """The groups of the object that an alert is in, without the other alerts: all that it is made of."""
     (found,) = (
         it for it in objects() if any(rule.get("alert") == alert for group in it for rule in group["rules"])
     )
-    return found
+    return [
+        {**group, "rules": [rule for rule in group["rules"] if rule.get("alert", alert) == alert]}
+        for group in found
+    ]
 
 
 def run_cases(cases: Sequence[Case], rules: list[Group], folder: Path) -> None:
