@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx2
 import jwt
@@ -23,23 +23,27 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from infra.cluster import packages
+from tests.fork_server import REPOSITORY, Forked, ForkServer
 from tests.services.gateway.caching import Counting, Start
 
-REPOSITORY = Path(__file__).parents[3]
 PROGRAMS = Path(__file__).parent / "programs"
 ISSUER = "https://issuer.test"
 AUDIENCE = "https://gateway.test/mcp"
 START_SECONDS = 60.0
 PATIENT = {"connect_seconds": 20, "list_seconds": 20, "queue_seconds": 20}
 """Of servers that share the machine with other tests: one that is slow isn't away."""
+GATEWAYS = ForkServer("services.gateway.command")
+# What the servers of `programs/` and the kit's are made of.
+SERVERS = ForkServer("aiohttp", "http.server", "mcp.server.mcpserver", "mcp.server.subscriptions", "uvicorn")
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = START_SECONDS) -> Any:
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, 0.005
     while time.monotonic() < deadline:
         if found := condition():
             return found
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(1.5 * pause, 0.05)  # most comes at once; what doesn't isn't asked for often
     raise AssertionError(f"no {what} within {seconds} s")
 
 
@@ -59,13 +63,7 @@ class Process:
     def __init__(self, arguments: list[str], log: Path, environment: dict[str, str] | None = None) -> None:
         self.log = log
         with log.open("wb") as output:
-            self.popen = subprocess.Popen(
-                [sys.executable, *arguments],
-                cwd=REPOSITORY,
-                env={**os.environ, **(environment or {})},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+            self.popen = _start(arguments, environment, output)
 
     def lines(self) -> list[dict[str, Any]]:
         """The JSON lines of its log so far; what an answered request says may still be missing."""
@@ -84,6 +82,19 @@ class Process:
         except subprocess.TimeoutExpired:
             self.popen.kill()
             return self.popen.wait()
+
+
+def _start(
+    arguments: list[str], environment: dict[str, str] | None, output: BinaryIO
+) -> Forked | subprocess.Popen[bytes]:
+    if environment:  # it may be the loader's or the interpreter's, which read theirs before any program
+        environment = {**os.environ, **environment}
+        command = [sys.executable, *arguments]
+        return subprocess.Popen(
+            command, cwd=REPOSITORY, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    server = GATEWAYS if arguments[:2] == ["-m", "services.gateway"] else SERVERS
+    return server.start(arguments, os.environ, output)
 
 
 @dataclass
