@@ -6,8 +6,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +15,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.fork_server import ForkServer
+
 LARGE = 40_000_000
+FORKS = ForkServer("services.kit.http_protocol", "services.kit.ops", "services.kit.serving")
 PROGRAM = """
 import asyncio, sys
 from services.kit import http_protocol, serving
@@ -66,14 +67,11 @@ except ServeError as error:
 class Served:
     def __init__(self, log: Path, **environment: str) -> None:
         self.log = log
+        program = log.with_suffix(".py")
+        program.write_text(PROGRAM)
+        environment = {**os.environ, "HOST": "127.0.0.1", "PORT": "0", "OPS_PORT": "0", **environment}
         with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM],
-                cwd=Path(__file__).parents[3],
-                env={**os.environ, "HOST": "127.0.0.1", "PORT": "0", "OPS_PORT": "0", **environment},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+            self.process = FORKS.start([str(program)], environment, output)
 
     def listening(self) -> dict[str, Any]:
         deadline = time.monotonic() + 30
