@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final
 
 import httpcore2
+from httpx2 import Timeout
+from httpx2._config import DEFAULT_TIMEOUT_CONFIG
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("ci", derandomize=True, deadline=None, database=None)
@@ -23,6 +25,8 @@ _LOOKS: Final = (
     "GITHUB_ACTIONS",  # typer takes it for a terminal
 )
 """By these, programs write as to a terminal, or to one of another width."""
+# Where a test says nothing of how long it waits for an answer, a busy machine has time for it.
+vars(DEFAULT_TIMEOUT_CONFIG).update(vars(Timeout(60)))
 
 
 def pytest_configure() -> None:

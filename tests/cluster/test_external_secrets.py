@@ -23,7 +23,8 @@ from tests.cluster.control_plane import control_plane, install_crds
 from tests.cluster.operator import MODULE, PINS, build, running
 from tests.evaluated import evaluated
 from tests.infra.aws.server import REGION, Server
-from tests.services.gateway.conftest import accepts, free_port, redis_program, wait_for
+from tests.ports import free_port
+from tests.services.gateway.conftest import accepts, redis_program, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.nightly]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -15,19 +14,12 @@ import yaml
 
 from tests.conformance.expected import CURRENT, REQUIRED, TASKS, check
 from tests.conformance.suite import run
+from tests.ports import free_port
 from tests.services.conftest import PostgresServer, Store
 
 REPOSITORY = Path(__file__).parents[2]
 START_SECONDS = 60.0
 STOP_SECONDS = 30
-
-
-def free_ports(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 def wait_until_answered(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -59,7 +51,7 @@ def serve(log: Path, url: str, *arguments: str) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    (port,) = free_ports(1)
+    port = free_port()
     url = f"http://127.0.0.1:{port}/mcp"
     log = tmp_path_factory.mktemp("fixture") / "log"
     for _ in serve(log, url, "tests.conformance.fixture", str(port)):
@@ -76,7 +68,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory, fixture: str, store: Store) -> Iterator[str]:
-    port, ops_port = free_ports(2)
+    port, ops_port = free_port(), free_port()
     folder = tmp_path_factory.mktemp("gateway")
     config = {
         "listen": {"host": "127.0.0.1", "port": port, "ops_port": ops_port},

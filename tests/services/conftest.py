@@ -9,7 +9,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -24,6 +23,7 @@ import yaml
 
 from infra.cluster import packages
 from services.gateway.migrate import main as migrate
+from tests.ports import free_port
 
 START_SECONDS = 60.0
 VERSIONS = Path("/usr/lib/postgresql")
@@ -45,8 +45,7 @@ class PostgresServer:
             account = pwd.getpwnam("postgres")
             os.chown(self.folder, account.pw_uid, account.pw_gid)
             self._user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         password = self.folder / "password"
         password.write_text(self.PASSWORD)
         options = ["--pgdata", self.folder / "data", "--username", self.OWNER, "--pwfile", password]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
 from functools import reduce
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -19,6 +18,7 @@ from infra.telemetry.logs import LOGS_PATH, STATE_PATH
 from infra.telemetry.parts import CONFIG_FILE, CONFIG_PATH, HEALTH_PATH, HEALTH_PORT, TOKEN_PATH
 from services.kit.conventions import METRICS_PATH, OPS_PORT
 from tests.go_programs import built
+from tests.ports import free_port
 
 OTELCOL = Module("otelcol", packages=".", sources=Path(__file__).resolve().parents[3] / "infra" / "images")
 NODE = "node-1"
@@ -47,7 +47,7 @@ class Otelcol:
     def __init__(self, folder: Path, files: Mapping[str, str]) -> None:
         self.folder = folder
         self.logs, self.secrets = folder / "pods", folder / "secrets"
-        self._ports = dict(zip((OTLP_PORT, OPS_PORT, HEALTH_PORT), _free_ports(3), strict=True))
+        self._ports = {port: free_port() for port in (OTLP_PORT, OPS_PORT, HEALTH_PORT)}
         places = {
             **{f"0.0.0.0:{port}": f"127.0.0.1:{own}" for port, own in self._ports.items()},
             "host: 0.0.0.0": "host: 127.0.0.1",
@@ -134,11 +134,3 @@ class Otelcol:
 def _environment() -> dict[str, str]:
     proxies: set[str] = {name for name in os.environ if name.lower().endswith("_proxy")}
     return {**{name: value for name, value in os.environ.items() if name not in proxies}, "NODE_NAME": NODE}
-
-
-def _free_ports(count: int) -> list[int]:
-    probes: list[Any] = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports

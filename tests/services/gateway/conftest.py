@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from infra.cluster import packages
 from tests.fork_server import REPOSITORY, Forked, ForkServer
+from tests.ports import free_port
 from tests.services.gateway.caching import Counting, Start
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -45,11 +46,6 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = START_SEC
         time.sleep(pause)
         pause = min(1.5 * pause, 0.05)  # most comes at once; what doesn't isn't asked for often
     raise AssertionError(f"no {what} within {seconds} s")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def accepts(port: int) -> bool:
@@ -201,7 +197,14 @@ class Launcher:
         self.processes.append(process)
         return f"http://127.0.0.1:{self._listening(process)['port']}/mcp"
 
-    def gateway(self, config: dict[str, Any], *, wait: bool = True, **environment: str) -> Gateway:
+    def gateway(
+        self,
+        config: dict[str, Any],
+        *,
+        wait: bool = True,
+        program: tuple[str, ...] = ("-m", "services.gateway"),
+        **environment: str,
+    ) -> Gateway:
         """Start one; what the configuration doesn't say is as usual, but that a busy machine is no fault."""
         file = self.folder / f"gateway-{len(self.processes)}.yaml"
         listen = {"host": "127.0.0.1", "port": 0, "ops_port": 0}
@@ -210,9 +213,7 @@ class Launcher:
         upstream = {**PATIENT, **config.get("upstream", {})}
         settings = {"listen": listen, "overload": overload, **config, "upstream": upstream}
         file.write_text(yaml.safe_dump(settings))
-        process = Process(
-            ["-m", "services.gateway", "--config", str(file)], file.with_suffix(".log"), environment
-        )
+        process = Process([*program, "--config", str(file)], file.with_suffix(".log"), environment)
         self.processes.append(process)
         line = self._listening(process)
         gateway = Gateway(process, f"http://127.0.0.1:{line['port']}", f"http://127.0.0.1:{line['ops_port']}")
@@ -288,7 +289,7 @@ class RedisServer:
     @property
     def patient_settings(self) -> dict[str, Any]:
         """For tests in which it is never away: a busy machine may keep a request waiting for it."""
-        return {**self.settings, "wait_seconds": 20}
+        return {**self.settings, "timeout_seconds": 20, "wait_seconds": 20}
 
     def start(self) -> None:
         arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]

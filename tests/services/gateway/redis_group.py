@@ -18,15 +18,16 @@ from infra.components import redis as component
 from infra.components import redis_members
 from infra.settings.groups import RedisStore
 from infra.settings.replication import RedisReplication
-from tests.services.gateway.conftest import free_port, redis_program, wait_for
+from tests.ports import free_port
+from tests.services.gateway.conftest import redis_program, wait_for
 
 HOST = "127.0.0.1"
 SECONDS = 60.0
 
 
-def client(port: int, **user: Any) -> redis.Redis:
+def client(port: int, *, socket_timeout: float = 2, **user: Any) -> redis.Redis:
     """Tries once."""
-    return redis.Redis(port=port, socket_timeout=2, retry=Retry(NoBackoff(), 0), **user)
+    return redis.Redis(port=port, socket_timeout=socket_timeout, retry=Retry(NoBackoff(), 0), **user)
 
 
 class Member:
@@ -69,7 +70,8 @@ class Member:
         (self._folder / "data").mkdir()
 
     def client(self, **user: Any) -> redis.Redis:
-        return client(self.port, **{"password": Group.PASSWORD, **user})
+        options: dict[str, Any] = {"password": Group.PASSWORD, **user}
+        return client(self.port, **options)
 
     def role(self) -> str | None:
         """What the server is; None while it doesn't say."""
