@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tests.services.gateway.conftest import Gateway, Launcher
 
+GATEWAY = ("-m", "services.gateway")
 SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
 ALL_LISTS = {"toolsListChanged": True, "promptsListChanged": True, "resourcesListChanged": True}
 
@@ -200,9 +201,11 @@ def gateway(lasting: Launcher, alpha: ChangingServer, beta: ChangingServer) -> G
     return start(lasting, alpha, beta, subscriptions={"keep_alive_seconds": 1})
 
 
-def start(launcher: Launcher, *servers: ChangingServer, **config: Any) -> Gateway:
+def start(
+    launcher: Launcher, *servers: ChangingServer, program: tuple[str, ...] = GATEWAY, **config: Any
+) -> Gateway:
     urls: dict[str, list[str]] = {}
     for server in servers:
         urls.setdefault(server.name, []).append(f"{server.url}/mcp")
     listed = [{"name": name, "urls": found} for name, found in urls.items()]
-    return launcher.gateway({"auth": "none", "servers": listed, **config})
+    return launcher.gateway({"auth": "none", "servers": listed, **config}, program=program)

@@ -133,14 +133,14 @@ def test_the_official_client_hears_of_its_resource(alpha: ChangingServer, gatewa
                 await asyncio.to_thread(alpha.change, "note://first")
                 await asyncio.sleep(0.5)
 
-    asyncio.run(asyncio.wait_for(listen(), 30))
+    asyncio.run(asyncio.wait_for(listen(), 60))
     assert set(heard) == {FIRST}
 
 
 def test_any_replica_takes_subscriptions_for_any_stream(
     alpha: ChangingServer, before: Before, connect: Connect, redis_server: RedisServer
 ) -> None:
-    gateways = [before(alpha, redis=redis_server.settings) for _ in range(2)]
+    gateways = [before(alpha, redis=redis_server.patient_settings) for _ in range(2)]
     redis = redis_server.client()
     redis_server.wait_for(lambda: redis.pubsub_numsub(CHANNEL) == [(CHANNEL.encode(), 2)], "replicas")
     client = connect(gateways[0])

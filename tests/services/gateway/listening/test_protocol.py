@@ -38,8 +38,10 @@ def test_a_stream_is_acknowledged_and_stamped(
         listener.expect("tools")
         assert {it["params"]["_meta"][SUBSCRIPTION] for it in listener.messages} == {"mine"}
         gateway.wait_for(lambda: listener.comments > 1, "signs of life")
-        assert gateway.metric(STREAMS) == 1
-        assert gateway.metric("mcp_gateway_upstream_streams") == 2, "one of each server"
+        gateway.wait_for(
+            lambda: gateway.metric(STREAMS) == 1, "one stream, those of tests before having ended"
+        )
+        gateway.wait_for(lambda: gateway.metric("mcp_gateway_upstream_streams") == 2, "one of each server")
     gateway.wait_for(lambda: gateway.metric(STREAMS) == 0, "release")
     assert gateway.metric('mcp_gateway_streams_ended_total{reason="client"}') > 0
 
@@ -143,10 +145,11 @@ def test_servers_hold_one_stream_for_all_callers(
         listening(gateway, {"resourceSubscriptions": ["alpha+note://a", "alpha+note://b"]}) as both,
         listening(gateway, {"resourceSubscriptions": ["alpha+note://b", "alpha+note://c"]}) as others,
     ):
-        assert alpha.asked()[-1] == {
+        everything = {
             "toolsListChanged": True,
             "resourceSubscriptions": ["note://a", "note://b", "note://c"],
         }
+        gateway.wait_for(lambda: alpha.asked()[-1] == everything, "all that is wanted")
         gateway.wait_for(lambda: alpha.streams() == 1, "a single stream")
         alpha.change("note://a", "note://b", "tools", "prompts")
         lists.expect("tools")
@@ -204,7 +207,7 @@ def test_the_official_client_listens(alpha: ChangingServer, before: Before) -> N
 
     events = asyncio.run(listen())
     assert set(events) == {ToolsListChanged(), ResourceUpdated(uri="alpha+note://first")}
-    assert gateway.process.popen.wait(10) == 0
+    assert gateway.process.popen.wait(30) == 0
 
 
 def test_changes_of_the_fleet_are_told(
