@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from services.gateway.metrics_page import page
+from tests.services.gateway.leaving import STATELESS, Odd, send
 
 if TYPE_CHECKING:
     from conftest import Gateway, Launcher
@@ -122,14 +122,10 @@ def test_names_that_callers_invent_are_no_labels(gateway: Gateway) -> None:
     assert "nowhere" not in text
 
 
-def test_requests_and_slots_in_use_are_gauges(launcher: Launcher, alpha: str) -> None:
-    upstream = {"connections_per_server": 2, "queue_seconds": 20}
-    small = launcher.gateway(
-        {"auth": "none", "servers": [{"name": "alpha", "urls": [alpha]}], "upstream": upstream}
-    )
-
-    def hold() -> None:
-        small.mcp("tools/call", {"name": "alpha__slow", "arguments": {"seconds": 5}})
+def test_requests_and_slots_in_use_are_gauges(launcher: Launcher) -> None:
+    upstream = {"connections_per_server": 2, "queue_seconds": 200}
+    servers = [{"name": "odd", "urls": [Odd(launcher).url]}]
+    small = launcher.gateway({"auth": "none", "servers": servers, "upstream": upstream})
 
     def gauges() -> dict[str, float]:
         families = scrape(small)
@@ -138,13 +134,11 @@ def test_requests_and_slots_in_use_are_gauges(launcher: Launcher, alpha: str) ->
 
     idle = {"requests_in_flight": 0, "pool_slots": 2, "pool_slots_used": 0, "pool_waiting": 0}
     assert gauges() == {**idle, "upstream_in_flight": 0}
-    callers = [threading.Thread(target=hold) for _ in range(3)]
-    for caller in callers:
-        caller.start()
     busy = {"requests_in_flight": 3, "pool_slots": 2, "pool_slots_used": 2, "pool_waiting": 1}
+    callers = [send(small, STATELESS, "tools/call", {"name": "odd__hang"}) for _ in range(3)]
     small.wait_for(lambda: gauges() == {**busy, "upstream_in_flight": 2}, "three calls under way")
     for caller in callers:
-        caller.join()
+        caller.close()
     small.wait_for(lambda: gauges() == {**idle, "upstream_in_flight": 0}, "the end of all calls")
 
 

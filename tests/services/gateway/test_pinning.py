@@ -44,13 +44,18 @@ class Desk:
         self.write(lock.signed(key or self.key))
 
     def write(self, text: str) -> None:
-        new = self.lock_file.with_suffix(".new")
-        new.write_text(text)
-        new.rename(self.lock_file)
+        replace(self.lock_file, text.encode())
 
     def settings(self, **changes: Any) -> dict[str, Any]:
         files = {"lock_file": str(self.lock_file), "public_key_files": [str(self.key_file)]}
         return {**files, "reload_seconds": 0.05, "fresh_seconds": 10, "watch_seconds": NEVER, **changes}
+
+
+def replace(file: Path, content: bytes) -> None:
+    """Write it so that nobody ever reads half of it."""
+    new = file.with_suffix(".new")
+    new.write_bytes(content)
+    new.rename(file)
 
 
 @pytest.fixture
@@ -502,7 +507,7 @@ def test_keys_are_rotated_without_a_restart(
     desk.approve(second, a=shifty)
     gateway.wait_for(lambda: pins(gateway)["lock"]["key_id"] == second.public.key_id, "the new key")
     # The old key's file becomes the new one's: what the old one signs counts no longer.
-    desk.key_file.write_bytes(second.public.pem())
+    replace(desk.key_file, second.public.pem())
     gateway.wait_for(
         lambda: gateway.metric('mcp_gateway_lock_reloads_total{outcome="loaded"}') == 2, "the keys"
     )

@@ -22,6 +22,10 @@ DECLARED = {
     "io.modelcontextprotocol/clientCapabilities": {"elicitation": {}, "extensions": {TASKS: {}}},
 }
 FINAL = {"completed", "failed", "cancelled"}
+LEASE_SECONDS = 10
+"""A busy machine may be silent for long; a gateway that lives must not lose its task."""
+SHORT = {"lease_seconds": 3}
+"""Of gateways that are killed or stopped: what they leave is taken over after that."""
 
 
 @dataclass
@@ -44,8 +48,13 @@ class Jobs:
                 "auth": "none",
                 "servers": [{"name": "jobs", "urls": [self.url]}],
                 "upstream": {"list_seconds": 20},
-                "postgres": self.store.settings,
-                "tasks": {"lease_seconds": 2, "poll_seconds": 0.1, "tools": rules, **(tasks or {})},
+                "postgres": {**self.store.settings, "timeout_seconds": 20},
+                "tasks": {
+                    "lease_seconds": LEASE_SECONDS,
+                    "poll_seconds": 0.1,
+                    "tools": rules,
+                    **(tasks or {}),
+                },
                 **config,
             }
         )
@@ -237,6 +246,7 @@ def test_a_cancelled_task_stays_cancelled_and_its_call_ends(jobs: Jobs) -> None:
     one, other = jobs.gateway(), jobs.gateway()
     task_id = made(one, "once", arguments={"name": "a"})
     one.wait_for(lambda: jobs.runs("a"), "call")
+    assert one.metric("mcp_tasks_running") + other.metric("mcp_tasks_running") == 1
     for _ in range(2):
         assert about(other, "cancel", task_id).json()["result"]["resultType"] == "complete"
     assert get(one, task_id)["status"] == "cancelled"
@@ -327,16 +337,16 @@ def kill(gateway: Gateway) -> None:
     gateway.process.popen.wait()
 
 
-def begun(jobs: Jobs, tool: str, name: str) -> tuple[str, Gateway, Gateway]:
+def begun(jobs: Jobs, tool: str, name: str, **tasks: Any) -> tuple[str, Gateway, Gateway]:
     """A running task, the gateway that runs it, and another one."""
-    first = jobs.gateway()
+    first = jobs.gateway(tasks=tasks)
     task_id = made(first, tool, arguments={"name": name})
     first.wait_for(lambda: jobs.runs(name) == 1, "call")
-    return task_id, first, jobs.gateway()
+    return task_id, first, jobs.gateway(tasks=tasks)
 
 
 def test_a_task_whose_gateway_was_killed_is_taken_over(jobs: Jobs) -> None:
-    task_id, first, second = begun(jobs, "again", "a")
+    task_id, first, second = begun(jobs, "again", "a", **SHORT)
     kill(first)
     second.wait_for(lambda: jobs.runs("a") == 2, "second call", 60)
     jobs.let_go("a")
@@ -345,7 +355,7 @@ def test_a_task_whose_gateway_was_killed_is_taken_over(jobs: Jobs) -> None:
 
 
 def test_what_must_not_run_twice_fails_when_its_gateway_was_killed(jobs: Jobs) -> None:
-    task_id, first, second = begun(jobs, "once", "a")
+    task_id, first, second = begun(jobs, "once", "a", **SHORT)
     kill(first)
     task = until(second, task_id, FINAL)
     assert task["status"] == "failed"
@@ -366,7 +376,7 @@ def test_a_task_that_was_not_begun_is_begun_elsewhere(jobs: Jobs) -> None:
 
 
 def test_a_late_result_is_refused(jobs: Jobs) -> None:
-    task_id, first, second = begun(jobs, "once", "a")
+    task_id, first, second = begun(jobs, "once", "a", **SHORT)
     first.process.popen.send_signal(signal.SIGSTOP)  # longer than its lease
     assert until(second, task_id, FINAL)["status"] == "failed"
     jobs.let_go("a")

@@ -105,11 +105,12 @@ def listen(port: int = 0) -> Collector:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             assert self.path == "/v1/traces"
             assert self.headers["Content-Type"] == "application/x-protobuf"
-            self.send_response(found.status)
+            status = found.status
+            if status == 200:
+                found.take(body)
+            self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
-            if found.status == 200:
-                found.take(body)
 
         def log_message(self, format: str, *args: Any) -> None: ...  # noqa: A002 - the base class names it
 
@@ -141,14 +142,11 @@ def traced(shared: Launcher, kept: Collector, odd: str, alpha: str) -> Gateway:
     echo = shared.server("echo", TRACING_ENDPOINT=kept.settings["endpoint"], TRACING_SAMPLE_RATIO="0")
     urls = {"echo": echo, "odd": odd, "alpha": alpha}
     servers = [{"name": name, "urls": [url]} for name, url in urls.items()]
-    gateway = shared.gateway({"auth": "none", "servers": servers, "tracing": kept.settings})
-    learn_tools(gateway)
-    return gateway
-
-
-def learn_tools(gateway: Gateway, **options: Any) -> None:
-    """Have the gateway know all tools' annotations: it asks for them in the first call's trace otherwise."""
-    assert gateway.mcp("tools/list", **options).is_success
+    # Else a server is asked for its list in the trace of a call, whenever the tool isn't known to be in it.
+    approval = {"by_annotation": "off"}
+    return shared.gateway(
+        {"auth": "none", "servers": servers, "tracing": kept.settings, "approval": approval}
+    )
 
 
 def logged(gateway: Gateway, request_id: str) -> dict[str, Any]:
@@ -290,7 +288,8 @@ def test_neither_arguments_nor_results_nor_tokens_are_in_spans(
     )
     token = tokens.make(sub="canary-subject")
     headers = {"Authorization": f"Bearer {token}"}
-    learn_tools(gateway, headers=headers)
+    # All tools' annotations; they would be asked for in the first call's trace otherwise.
+    assert gateway.mcp("tools/list", headers=headers).is_success
     for method, params in (
         ("prompts/get", {"name": "alpha__greet", "arguments": {"whom": "canary-argument"}}),
         ("resources/read", {"uri": "alpha+note://by/canary-uri"}),

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import threading
-import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
 
+from tests.services.gateway.leaving import STATELESS, Odd, send
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Gateway, Launcher
 
 MISSING = "dev.mcp-platform/missingServers"
@@ -87,8 +89,10 @@ def test_retries_with_input_are_passed_on_untouched(gateway: Gateway) -> None:
 
 
 def test_a_caller_that_leaves_cancels_the_servers_work(gateway: Gateway, odd: str) -> None:
-    seen_url = odd.replace("/mcp", "/seen")
-    before = httpx2.get(seen_url).json().count("cancelled")
+    def saw(what: str) -> int:
+        return httpx2.get(odd.replace("/mcp", "/seen")).json().count(what)
+
+    hanging, before = saw("hang"), saw("cancelled")
     request = gateway.mcp("tools/call", {"name": "odd__mirror"}).request
     body = request.content.replace(b"odd__mirror", b"odd__hang")
     lines = [f"{k}: {v}" for k, v in request.headers.items() if k not in {"content-length", "mcp-name"}]
@@ -97,9 +101,13 @@ def test_a_caller_that_leaves_cancels_the_servers_work(gateway: Gateway, odd: st
     )
     with socket.create_connection((request.url.host, request.url.port or 0)) as connection:
         connection.sendall(head.encode() + body)
-        time.sleep(0.5)
-    gateway.wait_for(lambda: httpx2.get(seen_url).json().count("cancelled") > before, "cancellation", 5.0)
-    assert any(line.get("outcome") == "client_gone" for line in gateway.process.lines())
+        gateway.wait_for(lambda: saw("hang") > hanging, "the call at the server")
+    gateway.wait_for(lambda: saw("cancelled") > before, "cancellation")
+
+    def logged() -> bool:
+        return any(line.get("outcome") == "client_gone" for line in gateway.process.lines())
+
+    gateway.wait_for(logged, "line of the access log")
 
 
 def test_a_hung_server_is_named_and_delays_a_list_no_longer_than_its_deadline(
@@ -109,12 +117,10 @@ def test_a_hung_server_is_named_and_delays_a_list_no_longer_than_its_deadline(
         {"name": "alpha", "urls": [alpha]},
         {"name": "hung", "urls": [odd.replace("/mcp", "/hanging/mcp")]},
     ]
-    gateway = launcher.gateway({"auth": "none", "servers": servers, "upstream": {"list_seconds": 1.5}})
-    began = time.monotonic()
-    result = gateway.mcp("tools/list").json()["result"]
-    assert time.monotonic() - began < 5
+    gateway = launcher.gateway({"auth": "none", "servers": servers, "upstream": {"list_seconds": 3}})
+    result = gateway.mcp("tools/list").json()["result"]  # whose server would hang for ever
     assert "alpha__add" in [tool["name"] for tool in result["tools"]]
-    assert result["_meta"][MISSING] == {"hung": "no answer within 1.5 s"}
+    assert result["_meta"][MISSING] == {"hung": "no answer within 3 s"}
     assert (result["ttlMs"], result["cacheScope"]) == (0, "private")
     assert gateway.metric('mcp_gateway_list_servers_missing_total{server="hung"}') == 1
     assert any(line["event"] == "list incomplete" for line in gateway.process.lines())
@@ -205,20 +211,17 @@ def test_only_what_is_safe_is_repeated_when_a_connection_breaks(
     assert all("may have been carried out" in error["message"] for error in errors)
 
 
-def test_one_slow_server_does_not_take_connections_from_others(
-    launcher: Launcher, alpha: str, odd: str
-) -> None:
-    servers = [{"name": "alpha", "urls": [alpha]}, {"name": "odd", "urls": [odd]}]
-    upstream = {"connections_per_server": 1, "timeout_seconds": 6, "queue_seconds": 0.3}
+def test_one_slow_server_does_not_take_connections_from_others(launcher: Launcher, alpha: str) -> None:
+    odd = Odd(launcher)
+    servers = [{"name": "alpha", "urls": [alpha]}, {"name": "odd", "urls": [odd.url]}]
+    upstream = {"connections_per_server": 1, "timeout_seconds": 200, "queue_seconds": 0.3}
     gateway = launcher.gateway({"auth": "none", "servers": servers, "upstream": upstream})
-    thread = threading.Thread(target=gateway.mcp, args=("tools/call", {"name": "odd__hang"}))
-    thread.start()
-    time.sleep(0.5)
-    waiting = gateway.mcp("tools/call", {"name": "odd__mirror"}).json()["error"]
-    assert waiting["message"] == "server 'odd' has no free connection"
-    call = {"name": "alpha__add", "arguments": {"a": 1, "b": 2}}
-    assert "result" in gateway.mcp("tools/call", call).json()
-    thread.join()
+    with send(gateway, STATELESS, "tools/call", {"name": "odd__hang"}):
+        gateway.wait_for(lambda: odd.saw("hang") == 1, "the call that has the connection")
+        waiting = gateway.mcp("tools/call", {"name": "odd__mirror"}).json()["error"]
+        assert waiting["message"] == "server 'odd' has no free connection"
+        call = {"name": "alpha__add", "arguments": {"a": 1, "b": 2}}
+        assert "result" in gateway.mcp("tools/call", call).json()
 
 
 def test_calls_are_measured_by_server_and_tool(gateway: Gateway) -> None:
@@ -235,34 +238,34 @@ def test_calls_are_measured_by_server_and_tool(gateway: Gateway) -> None:
     assert gateway.metric('mcp_gateway_endpoints{server="beta"}') == 2
 
 
-def test_in_flight_calls_finish_before_the_process_ends(launcher: Launcher, alpha: str) -> None:
-    gateway = launcher.gateway({"auth": "none", "servers": [{"name": "alpha", "urls": [alpha]}]})
-    answers: list[httpx2.Response] = []
-    call = {"name": "alpha__slow", "arguments": {"seconds": 3}}
-    thread = threading.Thread(target=lambda: answers.append(gateway.mcp("tools/call", call)))
-    thread.start()
-    time.sleep(0.5)
-    os.kill(gateway.process.popen.pid, signal.SIGTERM)
-    time.sleep(0.3)
-    assert httpx2.get(f"{gateway.ops_url}/health/ready").status_code == 503
-    assert httpx2.get(f"{gateway.ops_url}/health/live").status_code == 200
-    thread.join()
-    assert answers[0].headers["connection"] == "close"
-    assert answers[0].json()["result"]["content"][0]["text"] == "done"
-    assert gateway.process.popen.wait(10) == 0
+def test_in_flight_calls_finish_before_the_process_ends(launcher: Launcher, tmp_path: Path) -> None:
+    port = launcher.program("job_server", str(tmp_path))
+    servers = [{"name": "jobs", "urls": [f"http://127.0.0.1:{port}/mcp"]}]
+    gateway = launcher.gateway({"auth": "none", "servers": servers})
+    ready = f"{gateway.ops_url}/health/ready"
+    call = {"name": "jobs__once", "arguments": {"name": "job"}}
+    with ThreadPoolExecutor(1) as pool:
+        answering = pool.submit(gateway.mcp, "tools/call", call)
+        gateway.wait_for((tmp_path / "job").exists, "the call at the server")
+        gateway.process.popen.terminate()
+        gateway.wait_for(lambda: httpx2.get(ready).status_code == 503, "draining")
+        assert httpx2.get(f"{gateway.ops_url}/health/live").status_code == 200
+        (tmp_path / "job.go").touch()
+        answer = answering.result()
+    assert answer.headers["connection"] == "close"
+    assert answer.json()["result"]["content"][0]["text"] == "job is done"
+    assert gateway.process.end() == 0
 
 
-def test_draining_has_an_end(launcher: Launcher, odd: str) -> None:
+def test_draining_has_an_end(launcher: Launcher) -> None:
+    odd = Odd(launcher)
     gateway = launcher.gateway(
-        {"auth": "none", "servers": [{"name": "odd", "urls": [odd]}], "drain_seconds": 1}
+        {"auth": "none", "servers": [{"name": "odd", "urls": [odd.url]}], "drain_seconds": 1}
     )
-    answers: list[httpx2.Response] = []
-    thread = threading.Thread(target=lambda: answers.append(gateway.mcp("tools/call", {"name": "odd__hang"})))
-    thread.start()
-    time.sleep(0.5)
-    began = time.monotonic()
-    assert gateway.process.stop() == 0
-    assert time.monotonic() - began < 15
-    thread.join()
-    assert answers[0].status_code == 503
-    assert "shutting down" in answers[0].json()["error"]["message"]
+    with ThreadPoolExecutor(1) as pool:
+        answering = pool.submit(gateway.mcp, "tools/call", {"name": "odd__hang"})
+        gateway.wait_for(lambda: odd.saw("hang") == 1, "the call at the server")
+        assert gateway.process.stop() == 0, "though nobody would ever answer"
+        answer = answering.result()
+    assert answer.status_code == 503
+    assert "shutting down" in answer.json()["error"]["message"]

@@ -21,7 +21,7 @@ def backends() -> list[tuple[int, int]]:
 
 
 async def probe() -> None:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=1)) as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
         while True:
             found: list[int] = []
             for backend, ops in backends():
