@@ -12,7 +12,7 @@ from tests.faults.history import History, Outcome
 from tests.faults.load import Load, Plan
 from tests.services.gateway.conftest import Gateway, Launcher
 
-TIMEOUT = 1.0
+TIMEOUT = 2.5
 OPEN_SECONDS = 1.0
 WINDOW_SECONDS = 10.0
 MIN_CALLS = 4

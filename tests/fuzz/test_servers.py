@@ -54,7 +54,9 @@ class AnyHandler(socketserver.BaseRequestHandler):
         assert isinstance(self.server, AnyServer)
         data = b""
         while b"\r\n\r\n" not in data or not data.endswith(b"}"):
-            data += self.request.recv(65536)
+            if not (piece := self.request.recv(65536)):
+                return  # whoever asked has left
+            data += piece
         self.request.sendall(GOOD if b"server/discover" in data else self.server.answer)
 
 

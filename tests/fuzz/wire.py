@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from dataclasses import dataclass, field
 
@@ -62,10 +63,11 @@ def talk(port: int, *pieces: bytes, until: int | None = None, seconds: float = I
     received = Received()
     with socket.create_connection(("127.0.0.1", port), timeout=END_SECONDS) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
+        with contextlib.suppress(ConnectionError):  # refused already; the refusal is there to be read
             for piece in pieces:
                 connection.sendall(piece)
-            connection.settimeout(seconds)
+        connection.settimeout(seconds)
+        try:
             while until is None or len(received.responses) < until:
                 data = connection.recv(65536)
                 if not data:
