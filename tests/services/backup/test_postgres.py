@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -14,6 +15,8 @@ from tests.services.backup.conftest import Database, Jobs, through
 from tests.services.gateway.conftest import wait_for
 
 pytestmark = pytest.mark.timeout(300)
+SLOW_SECONDS = 2.0
+"""How late each answer of the bucket is: a backup takes longer than a busy machine takes to act on it."""
 
 
 def test_what_was_backed_up_is_there_again_and_nothing_else(database: Database) -> None:
@@ -154,12 +157,14 @@ def test_a_restore_that_fails_in_the_middle_changes_nothing(database: Database) 
     assert len(database.things()) == 3
 
 
-def test_a_dump_that_fails_leaves_nothing_behind(database: Database) -> None:
+def test_a_dump_that_fails_leaves_nothing_behind(database: Database, proxy: Proxy) -> None:
     database.prepare()
     database.fill(120, 100_000)
     kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY%'"
-    job = database.jobs.start("postgres", database.backup)
+    proxy.latency = SLOW_SECONDS
+    job = database.jobs.start("postgres", database.backup, **through(proxy))
     wait_for(lambda: any(row["pg_terminate_backend"] for row in database.store.rows(kill)), "dump")
+    proxy.latency = 0.0
     done = job.end()
     assert done.status == 1
     assert "pg_dump" in done.reason
@@ -174,13 +179,15 @@ def test_a_job_that_is_told_to_end_takes_back_what_it_uploaded(
     jobs = database.jobs
     database.prepare()
     database.fill(120, 100_000)
-    proxy.latency = 0.5
+    proxy.latency = SLOW_SECONDS
     job = jobs.start("postgres", database.backup, **through(proxy))
     (upload,) = wait_for(jobs.uploads, "upload")
     if moment == "it goes on":
         known = {"Bucket": jobs.bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
         wait_for(lambda: jobs.s3.list_parts(**known).get("Parts"), "piece")
-    done = job.stop()
+    job.popen.send_signal(signal.SIGTERM)
+    proxy.latency = 0.0
+    done = job.end()
     assert done.status == 143
     assert database.jobs.uploads() == []
     assert database.jobs.objects() == []
@@ -189,7 +196,7 @@ def test_a_job_that_is_told_to_end_takes_back_what_it_uploaded(
 def test_a_bucket_that_goes_away_is_a_failure_and_no_backup(database: Database, proxy: Proxy) -> None:
     database.prepare()
     database.fill(120, 100_000)
-    proxy.latency = 0.5
+    proxy.latency = SLOW_SECONDS
     job = database.jobs.start("postgres", database.backup, **through(proxy))
     wait_for(database.jobs.uploads, "upload")
     proxy.cut("reset")

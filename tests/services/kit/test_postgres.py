@@ -136,7 +136,7 @@ def test_a_role_can_be_somebody_elses_to_make(store: Store, schema: Schema) -> N
 
 def with_database(store: Store, use: Callable[[Database], Awaitable[Any]], **settings: Any) -> Any:
     async def main() -> Any:
-        known = PostgresSettings.model_validate({**store.settings, "timeout_seconds": 1, **settings})
+        known = PostgresSettings.model_validate({**store.settings, "timeout_seconds": 20, **settings})
         database = Database(known, "test", CollectorRegistry())
         await database.open()
         try:
@@ -173,13 +173,13 @@ def test_a_postgres_that_hangs_holds_nobody_up(own_store: Store) -> None:
     async def use(database: Database) -> None:
         await asyncio.gather(*(database.run(one) for _ in range(3)))
         server.hang()
-        async with asyncio.timeout(15):  # each has a second: they mustn't wait for each other
+        async with asyncio.timeout(45):  # each has three seconds: they mustn't wait for each other
             found = await asyncio.gather(*(database.run(one) for _ in range(20)), return_exceptions=True)
         assert {type(error) for error in found} == {DatabaseDownError}
         server.resume()
         assert await asyncio.gather(*(database.run(one) for _ in range(20))) == [1] * 20
 
-    with_database(own_store, use, connections=2)
+    with_database(own_store, use, connections=2, timeout_seconds=3)
 
 
 def test_work_that_is_cancelled_gives_its_connection_back(store: Store) -> None:

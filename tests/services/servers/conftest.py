@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -44,6 +45,14 @@ class Running:
     def wait_until_listening(self) -> None:
         assert self.listening.wait(START_SECONDS), "the server did not start in time"
         assert self.process.poll() is None, self.lines
+
+    def wait_for(self, condition: Callable[[], Any], what: str) -> Any:
+        """What `condition` gives at last; lines come a little after what they tell of."""
+        deadline = time.monotonic() + START_SECONDS
+        while not (found := condition()):
+            assert time.monotonic() < deadline, (what, self.lines)
+            time.sleep(0.02)
+        return found
 
     @property
     def started(self) -> dict[str, Any]:

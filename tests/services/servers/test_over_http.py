@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import signal
-import time
 import urllib.request
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -202,7 +201,12 @@ def test_metrics_health_and_logs_tell_what_happened(start_server: Any, tmp_path:
     for probe in ("live", "ready", "started"):
         get(f"{server.ops_url}/health/{probe}")
     assert json.loads(get(f"{server.ops_url}/health/ready"))["checks"] == {str(tmp_path): "ok"}
-    calls = [line for line in server.lines if line["event"] == "tool call"]
+
+    def logged() -> list[dict[str, Any]]:
+        found = [line for line in server.lines if line["event"] == "tool call"]
+        return found if len(found) >= 4 else []
+
+    calls = server.wait_for(logged, "lines of four calls")
     assert [(line["tool"], line["status"]) for line in calls] == [
         ("list_directory", "ok"),
         ("read_file", "error"),
@@ -215,6 +219,22 @@ def test_metrics_health_and_logs_tell_what_happened(start_server: Any, tmp_path:
     assert refusal["request_id"] == calls[1]["request_id"]
 
 
+def running(server: Any) -> float:
+    """How many calls of tools it works on."""
+    lines = get(f"{server.ops_url}/metrics").splitlines()
+    counts = [line.rpartition(" ")[2] for line in lines if line.startswith("mcp_tool_calls_in_flight{")]
+    return sum(map(float, counts))
+
+
+def is_ready(server: Any) -> bool:
+    try:
+        get(f"{server.ops_url}/health/ready")
+    except urllib.request.HTTPError as error:
+        assert error.code == 503  # noqa: PT017 - anything else is a fault
+        return False
+    return True
+
+
 def test_sigterm_lets_a_running_call_finish(start_server: Any, tmp_path: Path) -> None:
     (tmp_path / "locked").touch()
     server = start_server("filesystem", FILESYSTEM_ROOTS=str(tmp_path))
@@ -225,34 +245,31 @@ def test_sigterm_lets_a_running_call_finish(start_server: Any, tmp_path: Path) -
         with (tmp_path / "locked").open("a") as holder:
             fcntl.flock(holder, fcntl.LOCK_EX)
             call = asyncio.create_task(client.call_tool("write_file", append))
-            await asyncio.sleep(0.3)
+            await asyncio.to_thread(server.wait_for, lambda: running(server) == 1, "the call")
             server.process.send_signal(signal.SIGTERM)
-            await asyncio.sleep(0.3)
+            await asyncio.to_thread(server.wait_for, lambda: not is_ready(server), "draining")
             assert not call.done()
-            with pytest.raises(urllib.request.HTTPError, match="503"):
-                get(f"{server.ops_url}/health/ready")
         assert not (await call).is_error
 
     talk(server.url, "auto", conversation)
     assert server.process.wait(20) == 0
     assert (tmp_path / "locked").read_text() == "x"
-    assert "draining" in {line["event"] for line in server.lines}
+    server.wait_for(lambda: "draining" in {line["event"] for line in server.lines}, "the line about it")
 
 
 def test_a_slow_folder_holds_up_no_other_call(start_server: Any, tmp_path: Path) -> None:
     """Appends that wait for a lock sit in threads; what the loop answers is not behind them."""
     (tmp_path / "locked").touch()
-    server = start_server("filesystem", FILESYSTEM_ROOTS=str(tmp_path), TOOL_TIMEOUT="3", TOOL_THREADS="2")
+    server = start_server("filesystem", FILESYSTEM_ROOTS=str(tmp_path), TOOL_TIMEOUT="5", TOOL_THREADS="2")
 
     async def conversation(client: Client) -> None:
         append = {"path": "locked", "content": "x", "mode": "append"}
         waiting = [asyncio.create_task(client.call_tool("write_file", append)) for _ in range(4)]
-        await asyncio.sleep(0.2)
-        began = time.monotonic()
+        await asyncio.to_thread(server.wait_for, lambda: running(server) == 4, "the calls")
         assert not (await client.call_tool("list_allowed_directories", {})).is_error
-        assert time.monotonic() - began < 1
+        assert not any(call.done() for call in waiting)
         for result in await asyncio.gather(*waiting):
-            assert "write_file did not finish within 3 s and was given up" in result.content[0].text  # pyright: ignore[reportAttributeAccessIssue] - text
+            assert "write_file did not finish within 5 s and was given up" in result.content[0].text  # pyright: ignore[reportAttributeAccessIssue] - text
         assert not (
             await client.call_tool("list_directory", {"path": "."})
         ).is_error  # the threads are free again

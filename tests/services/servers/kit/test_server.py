@@ -24,14 +24,16 @@ from services.servers.kit import (
 
 
 class Misbehaving:
-    """A server with a time limit of 0.3 s, and what its tools went through."""
+    """A server, and what its tools went through."""
 
-    def __init__(self) -> None:
-        settings = ServerSettings(tool_timeout=0.3, tool_threads=2)
+    def __init__(self, tool_timeout: float) -> None:
+        settings = ServerSettings(tool_timeout=tool_timeout, tool_threads=2)
         self.server = ToolServer("bad", settings, title="Bad", instructions="")
+        self.begun = threading.Event()
         self.abandoned = threading.Event()
         self.cancelled = threading.Event()
         self.running = self.most_running = 0
+        self.pairs = threading.Barrier(2, timeout=60)
         self.add_slow_tools(self.server)
         self.add_failing_tools(self.server)
 
@@ -39,6 +41,7 @@ class Misbehaving:
 
         @server.tool(annotations=READ_ONLY)
         def works_for_ever() -> str:
+            self.begun.set()
             try:
                 while True:
                     checkpoint()
@@ -59,7 +62,8 @@ class Misbehaving:
         def counts() -> int:
             self.running += 1
             self.most_running = max(self.running, self.most_running)
-            time.sleep(0.05)
+            self.pairs.wait()  # two run at a time, however busy the machine is
+            self.pairs.wait()  # and both have counted themselves
             self.running -= 1
             return self.running
 
@@ -109,7 +113,15 @@ class Misbehaving:
 
 @pytest.fixture
 def bad() -> Generator[Misbehaving]:
-    misbehaving = Misbehaving()
+    misbehaving = Misbehaving(60)
+    yield misbehaving
+    misbehaving.server.close()
+
+
+@pytest.fixture
+def limited() -> Generator[Misbehaving]:
+    """With a time limit of 0.3 s."""
+    misbehaving = Misbehaving(0.3)
     yield misbehaving
     misbehaving.server.close()
 
@@ -121,15 +133,13 @@ def text_of(result: CallToolResult) -> str:
     return block.text
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("tool", ["works_for_ever", "waits_for_ever"])
-def test_the_time_limit_ends_the_call_and_its_work(bad: Misbehaving, tool: str) -> None:
-    began = time.monotonic()
-    assert text_of(bad.call(tool)) == f"{tool} did not finish within 0.3 s and was given up"
-    assert time.monotonic() - began < 5
-    ended = bad.abandoned if tool == "works_for_ever" else bad.cancelled
-    assert ended.wait(5)
-    assert bad.errors() == {(tool, "timeout"): 1}
+def test_the_time_limit_ends_the_call_and_its_work(limited: Misbehaving, tool: str) -> None:
+    assert text_of(limited.call(tool)) == f"{tool} did not finish within 0.3 s and was given up"
+    ended = limited.abandoned if tool == "works_for_ever" else limited.cancelled
+    assert ended.wait(30)
+    assert limited.errors() == {(tool, "timeout"): 1}
 
 
 @pytest.mark.parametrize(
@@ -166,9 +176,9 @@ def test_threads_are_bounded(bad: Misbehaving) -> None:
     assert bad.most_running == 2
 
 
-def test_resources_have_the_time_limit_too(bad: Misbehaving) -> None:
+def test_resources_have_the_time_limit_too(limited: Misbehaving) -> None:
     async def go() -> None:
-        async with Client(bad.server) as client:
+        async with Client(limited.server) as client:
             with pytest.raises(MCPError, match=r"took longer than 0.3 s"):
                 await client.read_resource("bad://slow")
 
@@ -178,13 +188,13 @@ def test_resources_have_the_time_limit_too(bad: Misbehaving) -> None:
 def test_a_caller_that_goes_away_ends_the_work(bad: Misbehaving) -> None:
     async def go() -> None:
         call = asyncio.create_task(bad.server.call_tool("works_for_ever", {}))
-        await asyncio.sleep(0.1)
+        assert await asyncio.to_thread(bad.begun.wait, 30)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
 
     asyncio.run(go())
-    assert bad.abandoned.wait(5)
+    assert bad.abandoned.wait(30)
     assert bad.errors() == {("works_for_ever", "cancelled"): 1}
 
 
