@@ -176,6 +176,11 @@ def _release(release: Release, objects: Sequence[Manifest], options: Options, re
             f"stack {options.stack}: {names} left the program, and with it the data; nothing was released",
             hint=f"put it back, or run `mcpctl up --stack {options.stack} --allow-data-loss`",
         )
+    gone = {
+        (step.kind, step.namespace, step.name)
+        for step in todo.steps
+        if step.action is Action.DELETE or (step.needs_permission and options.allow_data_loss)
+    }
     secrets = [item for item in objects if item.is_secret]
     release.kubectl.apply([plan.applied_body(item, release.helm.namespace) for item in secrets])
     inside = [item for item in objects if not plan.is_outside(item)]
@@ -188,12 +193,7 @@ def _release(release: Release, objects: Sequence[Manifest], options: Options, re
             release.await_ready(timeout=options.timeout)
         else:
             report(f"releasing {len(inside)} objects")
-            release.upgrade(Path(folder), timeout=options.timeout)
-    gone = {
-        (step.kind, step.namespace, step.name)
-        for step in todo.steps
-        if step.action is Action.DELETE or (step.needs_permission and options.allow_data_loss)
-    }
+            release.upgrade(Path(folder), timeout=options.timeout, leaving=gone)
     release.prune((body for body in released if plan.identity(body) in gone), timeout=options.timeout)
     return todo
 

@@ -15,6 +15,9 @@ from infra.engine.kubectl import MANAGER, Key, Kubectl, key_of
 from infra.engine.manifest import KEEP, Manifest, plain
 from infra.engine.render import annotated, labelled
 
+Identity = tuple[str, str, str]
+"""Kind, namespace and name."""
+
 _LEFT: Final = frozenset({"Namespace", "Secret"})
 """Kinds of objects that stay when they leave the program: others may have put something in there."""
 
@@ -211,8 +214,8 @@ def _gone_step(body: Mapping[str, Any]) -> Step:
     return Step(Action.DELETE, kind, namespace, name)
 
 
-def identity(body: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Kind, namespace and name."""
+def identity(body: Mapping[str, Any]) -> Identity:
+    """What an object is called."""
     return key_of(body)[1:]
 
 

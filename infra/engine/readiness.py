@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from infra.cluster import Report
 from infra.engine.kubectl import Kubectl
+from infra.engine.plan import Identity
 from infra.engine.pods import Pod, pods
-from infra.engine.workloads import workloads
+from infra.engine.workloads import Workload, workloads
 from infra.errors import PlatformError
 
 PATIENCE: Final = 45.0
@@ -17,14 +18,24 @@ PATIENCE: Final = 45.0
 
 
 class Watch:
-    """Looks at the stack each time that it is called; False says that waiting on is useless."""
+    """Looks at the stack each time that it is called; False says that waiting on is useless.
+
+    What is `leaving` is not looked at: it is deleted when everything else is ready.
+    """
 
     def __init__(
-        self, kubectl: Kubectl, namespaces: Sequence[str], report: Report, *, patience: float = PATIENCE
+        self,
+        kubectl: Kubectl,
+        namespaces: Sequence[str],
+        report: Report,
+        *,
+        leaving: Collection[Identity] = (),
+        patience: float = PATIENCE,
     ) -> None:
         self._kubectl = kubectl
         self._namespaces = namespaces
         self._report = report
+        self._leaving = leaving
         self._patience = patience
         self._stuck_since: dict[str, float] = {}
         self._said = ""
@@ -33,8 +44,8 @@ class Watch:
     def __call__(self) -> bool:
         """Look once, and report progress."""
         try:
-            late = [item for item in workloads(self._kubectl, self._namespaces) if not item.ready]
-            present = pods(self._kubectl, self._namespaces)
+            late = [item for item in workloads(self._kubectl, self._namespaces) if self._is_late(item)]
+            present = [item for item in pods(self._kubectl, self._namespaces) if not self._leaves(item)]
         except PlatformError as error:
             self._say(f"the cluster does not answer: {error}")
             return True
@@ -43,6 +54,13 @@ class Watch:
         revisions = {item.title.replace(" ", "/"): item.revision for item in late if item.revision}
         self._free(present, revisions)
         return not self._hopeless(present)
+
+    def _is_late(self, item: Workload) -> bool:
+        return not item.ready and (item.kind, item.namespace, item.name) not in self._leaving
+
+    def _leaves(self, item: Pod) -> bool:
+        kind, _, name = item.owner.partition("/")
+        return (kind, item.namespace, name) in self._leaving
 
     def _say(self, line: str) -> None:
         """Report what is new."""

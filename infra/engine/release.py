@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,7 @@ from infra.engine.database import is_database
 from infra.engine.diagnosis import not_ready
 from infra.engine.helm import GOOD, PENDING, Helm, Revision
 from infra.engine.kubectl import MANAGER, Kubectl, key_of, last_line
-from infra.engine.plan import MANAGED_BY, holds_volumes
+from infra.engine.plan import MANAGED_BY, Identity, holds_volumes
 from infra.engine.process import Result
 from infra.engine.readiness import Watch, wait
 from infra.errors import PlatformError
@@ -91,15 +91,16 @@ class Release:
         if result.code:
             raise PlatformError(f"helm rollback to revision {good.number}: {last_line(result.err)}")
 
-    def upgrade(self, chart: Path, *, timeout: float) -> None:
-        """Release a chart and wait until everything is ready.
+    def upgrade(self, chart: Path, *, timeout: float, leaving: Collection[Identity] = ()) -> None:
+        """Release a chart and wait until everything is ready, but for what is pruned afterwards.
 
         Raises:
             NotReadyError: Something did not become ready within `timeout` seconds, or can't.
             PlatformError: The API server refused an object.
         """
-        self._judge("upgrade", self.helm.upgrade(chart, timeout=timeout, watch=self._watch()))
-        self.await_ready(timeout=timeout)  # Helm knows nothing of a database's Cluster
+        watch = self._watch(leaving)
+        self._judge("upgrade", self.helm.upgrade(chart, timeout=timeout, watch=watch))
+        self.await_ready(timeout=timeout, leaving=leaving)  # Helm knows nothing of a database's Cluster
 
     def rollback(self, revision: int, *, timeout: float) -> None:
         """Release an earlier revision again and wait until everything is ready; raises as `upgrade`."""
@@ -107,9 +108,9 @@ class Release:
         self._judge("rollback", result)
         self.await_ready(timeout=timeout)
 
-    def await_ready(self, *, timeout: float) -> None:
+    def await_ready(self, *, timeout: float, leaving: Collection[Identity] = ()) -> None:
         """Wait until what is released is ready; raises as `upgrade`."""
-        if not wait(self._watch(), timeout):
+        if not wait(self._watch(leaving), timeout):
             raise not_ready(self.kubectl, self.namespaces, self.stack) or PlatformError(
                 f"stack {self.stack} was not ready within {timeout:.0f} s, but is now"
             )
@@ -134,8 +135,8 @@ class Release:
         claims = [claim for body in found for claim in self._claims_of(body)]
         self._delete([*found, *claims], timeout)
 
-    def _watch(self) -> Watch:
-        return Watch(self.kubectl, self.namespaces, self.report)
+    def _watch(self, leaving: Collection[Identity] = ()) -> Watch:
+        return Watch(self.kubectl, self.namespaces, self.report, leaving=leaving)
 
     def _judge(self, command: str, result: Result) -> None:
         """A failure by its cause: pods that are not ready, or else what Helm says."""
