@@ -21,6 +21,17 @@ def every(answers: Iterable[bool | None]) -> bool | None:
     return result
 
 
+def some(answers: Iterable[bool | None]) -> bool | None:
+    """Three-valued `any`: True wins over unknown."""
+    result: bool | None = False
+    for answer in answers:
+        if answer:
+            return True
+        if answer is None:
+            result = None
+    return result
+
+
 def equals(left: Node, right: Node) -> bool | None:
     """Whether two values are the same."""
     if left.unknown or right.unknown:

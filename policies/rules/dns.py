@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from policies.family import Family
-from policies.matching import every
+from policies.matching import every, some
 from policies.mesh_membership import is_tunnel
 from policies.node import Node
 from policies.objects import Stack
@@ -53,10 +53,8 @@ def _allows_dns(rule: Node) -> bool | None:
     ports = rule.key("ports")
     if rule.unknown or ports.unknown:
         return None
-    answers = [_is_dns(port) for port in ports.items()]
-    if not answers:
-        return True
-    return True if True in answers else None if None in answers else False
+    listed = ports.items()
+    return some(map(_is_dns, listed)) if listed else True
 
 
 def _is_dns(port: Node) -> bool | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from policies.family import Family
-from policies.matching import every
+from policies.matching import every, some
 from policies.mesh_membership import (
     AMBIENT_LABEL,
     SIDECAR_LABEL,
@@ -84,7 +84,7 @@ def _has_waypoint(target: Node, policy: KubernetesObject, stack: Stack) -> bool 
         )
         for service in stack.of_kind("Service")
     ]
-    return True if True in answers else None if None in answers else False
+    return some(answers)
 
 
 def _looks_into_requests(policy: KubernetesObject) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.cluster.processes import Identity
 from infra.engine.graph import UNKNOWN, Secret
 from infra.engine.record import record
 from infra.errors import PlatformError
@@ -154,7 +155,7 @@ def test_the_child_ends_with_its_parent(program: MakeProgram, tmp_path: Path) ->
     wait_until(lambda: pid_file.exists() and pid_file.read_text() != "")
     parent.kill()
     parent.wait()
-    wait_until(lambda: not alive(int(pid_file.read_text())))
+    wait_until(lambda: Identity.of(int(pid_file.read_text())) is None)
 
 
 def test_two_resources_of_one_name_are_refused(program: MakeProgram) -> None:
@@ -187,10 +188,3 @@ def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
     while not condition():
         assert time.monotonic() < deadline, "timed out"
         time.sleep(0.05)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):  # the latter when it ends between opening and reading
-        return False

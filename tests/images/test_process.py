@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.cluster.processes import Identity
 from infra.engine.build_process import TAIL_LINES, CommandError, StepLog, build_steps, hint_for, output_of
 
 BUILDAH = """\
@@ -105,13 +106,6 @@ def test_an_interrupted_build_leaves_no_process(tmp_path: Path) -> None:
         build_steps(["sh", "-c", script], what="x", env=os.environ, on_step=lambda _step: begun.set())
     thread.join()
     deadline = time.monotonic() + 60
-    while any(map(runs, pids.read_text().split())):
+    while any(Identity.of(int(pid)) for pid in pids.read_text().split()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-
-
-def runs(pid: str) -> bool:
-    try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):  # the latter when it ends between opening and reading
-        return False

@@ -104,10 +104,7 @@ def test_a_caller_that_leaves_cancels_the_servers_work(gateway: Gateway, odd: st
         gateway.wait_for(lambda: saw("hang") > hanging, "the call at the server")
     gateway.wait_for(lambda: saw("cancelled") > before, "cancellation")
 
-    def logged() -> bool:
-        return any(line.get("outcome") == "client_gone" for line in gateway.process.lines())
-
-    gateway.wait_for(logged, "line of the access log")
+    gateway.wait_for(lambda: gateway.logged(outcome="client_gone"), "line of the access log")
 
 
 def test_a_hung_server_is_named_and_delays_a_list_no_longer_than_its_deadline(
