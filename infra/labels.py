@@ -21,7 +21,10 @@ RANDOM: Final = "mcp-platform.dev/random"
 """Annotation of an ExternalSecret: which values of its entry are random, and have no other meaning."""
 
 HELM_POLICY: Final = "helm.sh/resource-policy"
-"""Annotation that keeps an object when it leaves a Helm release."""
+"""Annotation that says what Helm does with an object that leaves a release."""
+
+KEEP: Final = {HELM_POLICY: "keep"}
+"""It stays."""
 
 
 def labels(stack: Stack, name: str, component: Component) -> dict[str, str]:

@@ -51,10 +51,10 @@ def find_go(home: Path, report: Report) -> Path:
             unfinished.touch()
             install_go(environment, report)
             unfinished.unlink()
-    if version_of(installed) < needed:
-        raise PlatformError(
-            f"{installed} is older than the Go {_dotted(needed)} that the cluster's modules need"
-        )
+            if version_of(installed) < needed:
+                raise PlatformError(
+                    f"{installed} is older than the Go {_dotted(needed)} that the cluster's modules need"
+                )
     return installed
 
 

@@ -40,7 +40,10 @@ def release_index(registry: Path, index: int, directory: Path) -> None:
 
 @contextmanager
 def _alone(folder: Path) -> Generator[None]:
-    """Nobody else is in such a block: of two who find a link stale, one would remove what the other made."""
+    """Nobody else is in such a block: of two who find a link stale, one would remove what the other made.
+
+    The folder is its own lock: a file beside the links would count as one, or be deleted with what is shared.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -51,8 +51,10 @@ _NEXT_ITEM: Final = re.compile(
     re.IGNORECASE,
 )
 """`["--password", "…"]`, `- --password` and `- …` below it, a line that goes on after a backslash."""
+_BEFORE: Final = ("requirepass", "masterauth", "masterpass", "aws_secret_access_key", "aws_session_token")
+"""Words whose next one is the secret, as in `CONFIG SET requirepass …`."""
 _DIRECTIVE: Final = re.compile(
-    r"""\b((?:requirepass|masterauth|masterpass|auth-pass[ \t]+\S+|aws_secret_access_key|aws_session_token)"""
+    rf"""\b((?:{"|".join(_BEFORE)}|auth-pass[ \t]+\S+)"""
     rf"""\\*["']?[ \t,]+)(?![=:])({_ITEM})""",
     re.IGNORECASE,
 )
@@ -88,10 +90,6 @@ _AROUND: Final = frozenset(
     {"command", "env", "exec", "nice", "nohup", "sudo", "timeout", "tini", "dumb-init"}
 )
 """Programs that run the one that is named after them."""
-_BEFORE: Final = frozenset(
-    {"requirepass", "masterauth", "masterpass", "aws_secret_access_key", "aws_session_token"}
-)
-"""Words whose next one is the secret, as in `CONFIG SET requirepass …`."""
 _COMMANDS: Final = re.compile(rf"(?:{_QUOTED}|[^\n;|&()])+")
 _WORD: Final = re.compile(rf"(?:{_QUOTED}|[^\s\"']+)+")
 

@@ -12,7 +12,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.components.mounts import Mount, claim
 from infra.components.workload import Exposure, Workload, WorkloadArgs
-from infra.labels import HELM_POLICY, labels
+from infra.labels import KEEP, labels
 from infra.naming import Stack
 from infra.settings.servers import AnyServer, CustomServer, FilesystemServer, ModuleServer
 from infra.settings.telemetry import Tracing
@@ -111,7 +111,7 @@ class McpServer(pulumi.ComponentResource):
                     namespace=args.stack.namespace,
                     labels=labels(args.stack, name, "server"),
                     # A class that binds late binds when the first pod arrives: waiting here would never end.
-                    annotations={HELM_POLICY: "keep", "pulumi.com/skipAwait": "true"},
+                    annotations={**KEEP, "pulumi.com/skipAwait": "true"},
                 ),
                 spec=build_claim(args.settings.volume),
                 opts=pulumi.ResourceOptions(parent=self, protect=production, retain_on_delete=production),

@@ -13,7 +13,7 @@ from pulumi_kubernetes.networking import v1
 
 from infra.addresses import CREDENTIALS
 from infra.flows import Flow, Namespace, Party, Pods
-from infra.labels import HELM_POLICY, labels
+from infra.labels import KEEP, labels
 from infra.naming import DEFAULT_DENY, PROJECT, Stack
 
 _NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
@@ -100,7 +100,7 @@ class Network(pulumi.ComponentResource):
                     name=policy,
                     namespace=namespace,
                     labels=own,
-                    annotations={HELM_POLICY: "keep"} if policy in args.outlive else None,
+                    annotations=KEEP if policy in args.outlive else None,
                 ),
                 spec=spec,
                 opts=pulumi.ResourceOptions(

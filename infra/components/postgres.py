@@ -18,7 +18,7 @@ from infra.components.postgres_cluster import ClusterArgs, build_archive, build_
 from infra.components.probes import store_probes
 from infra.components.secret import SecretArgs, place_secret
 from infra.components.store import DATA, Endpoint, StatefulService, StatefulServiceArgs, exporter
-from infra.labels import HELM_POLICY, Component, labels
+from infra.labels import KEEP, Component, labels
 from infra.naming import Stack
 from infra.settings.groups import ExternalPostgres, PostgresStore
 from infra.settings.replication import PostgresReplication
@@ -194,7 +194,7 @@ class Postgres(pulumi.ComponentResource):
         )
         Cluster(
             name,
-            metadata(name, {HELM_POLICY: "keep", _AWAIT: "condition=Ready"}),
+            metadata(name, {**KEEP, _AWAIT: "condition=Ready"}),
             build_cluster(wanted),
             pulumi.ResourceOptions(
                 parent=self,
@@ -208,7 +208,7 @@ class Postgres(pulumi.ComponentResource):
             child = pulumi.ResourceOptions(parent=self)
             archive = build_archive(replication.archive, args.archive.bucket)
             # Instances that outlive the stack could not send their log, and it would fill their volumes.
-            ObjectStore(cluster.ARCHIVE, metadata(cluster.ARCHIVE, {HELM_POLICY: "keep"}), archive, child)
+            ObjectStore(cluster.ARCHIVE, metadata(cluster.ARCHIVE, KEEP), archive, child)
             ScheduledBackup(name, metadata(name), build_backup(replication.archive), child)
 
     def _place_secret(

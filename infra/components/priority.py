@@ -12,7 +12,7 @@ import pulumi
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.scheduling.v1 import PriorityClass
 
-from infra.labels import HELM_POLICY, Component, labels
+from infra.labels import KEEP, Component, labels
 from infra.naming import PROJECT, Stack, priority
 
 
@@ -60,7 +60,7 @@ class Priorities(pulumi.ComponentResource):
                 metadata=ObjectMetaArgs(
                     name=class_name,
                     labels=labels(stack, PROJECT, "platform"),
-                    annotations={HELM_POLICY: "keep"} if facts.outlives else None,
+                    annotations=KEEP if facts.outlives else None,
                 ),
                 value=facts.value,
                 preemption_policy=facts.preemption,

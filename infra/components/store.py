@@ -22,7 +22,7 @@ from infra.components.mounts import Mount
 from infra.components.pods import Container, Pod, apart, build_pod, zones
 from infra.components.probes import exporter_probes
 from infra.components.workload import build_disruption_budget
-from infra.labels import HELM_POLICY, Component, labels, selector
+from infra.labels import KEEP, Component, labels, selector
 from infra.naming import Stack, members
 from infra.settings.workloads import Limits, Requests, Resources, Volume
 from services.kit.conventions import OPS_PORT, OPS_PORT_NAME
@@ -185,7 +185,7 @@ class StatefulService(pulumi.ComponentResource):
         Identity(name, IdentityArgs(stack=args.stack, component=args.component), opts=child)
         StatefulSet(
             name,
-            metadata=metadata(name, {HELM_POLICY: "keep"}),
+            metadata=metadata(name, KEEP),
             spec=build_stateful_set(name, args),
             opts=pulumi.ResourceOptions(parent=self, protect=production, retain_on_delete=production),
         )

@@ -9,8 +9,6 @@ from typing import Any, Final
 from infra.engine.graph import UNKNOWN, Data, Graph, Resource, Secret
 from infra.errors import PlatformError
 
-KEEP: Final = {"helm.sh/resource-policy": "keep"}
-
 # What is created before what; the numbers also start the names of rendered files, hence the gaps.
 _PHASES: Final = {
     "Namespace": 0,

@@ -12,8 +12,9 @@ from infra.engine import helm
 from infra.engine.database import is_database
 from infra.engine.diff import Change, changes
 from infra.engine.kubectl import MANAGER, Key, Kubectl, key_of
-from infra.engine.manifest import KEEP, Manifest, plain
+from infra.engine.manifest import Manifest, plain
 from infra.engine.render import annotated, labelled
+from infra.labels import KEEP
 
 Identity = tuple[str, str, str]
 """Kind, namespace and name."""
@@ -207,7 +208,7 @@ def _gone_step(body: Mapping[str, Any]) -> Step:
     if holds_volumes(body):
         note = "with its data; needs `--allow-data-loss`"
         return Step(Action.DELETE, kind, namespace, name, note=note, loses_data=True)
-    if KEEP.items() <= body["metadata"].get("annotations", {}).items():
+    if is_kept(body):
         return Step(
             Action.KEEP, kind, namespace, name, note="retained, as the program asked when it declared it"
         )
@@ -217,6 +218,11 @@ def _gone_step(body: Mapping[str, Any]) -> Step:
 def identity(body: Mapping[str, Any]) -> Identity:
     """What an object is called."""
     return key_of(body)[1:]
+
+
+def is_kept(body: Mapping[str, Any]) -> bool:
+    """Whether it stays when it leaves a release."""
+    return KEEP.items() <= (body["metadata"].get("annotations") or {}).items()
 
 
 def holds_volumes(body: Mapping[str, Any]) -> bool:

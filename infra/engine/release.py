@@ -13,11 +13,11 @@ from infra.engine.database import is_database
 from infra.engine.diagnosis import not_ready
 from infra.engine.helm import GOOD, PENDING, Helm, Revision
 from infra.engine.kubectl import MANAGER, Kubectl, key_of, last_line
-from infra.engine.plan import MANAGED_BY, Identity, holds_volumes
+from infra.engine.plan import MANAGED_BY, Identity, holds_volumes, is_kept
 from infra.engine.process import Result
 from infra.engine.readiness import Watch, wait
 from infra.errors import PlatformError
-from infra.labels import HELM_POLICY, INSTANCE, PART_OF
+from infra.labels import INSTANCE, PART_OF
 from infra.naming import PROJECT
 
 _WAITED: Final = ("context deadline exceeded", "context canceled", "not ready")
@@ -192,8 +192,7 @@ def _is_data(body: Mapping[str, Any]) -> bool:
 
 def _serves_data(body: Mapping[str, Any]) -> bool:
     """Whether a database that goes on would be open to all without it, not archived, or not made again."""
-    annotations = body["metadata"].get("annotations") or {}
-    return body["kind"] in _SERVING_DATA and annotations.get(HELM_POLICY) == "keep"
+    return body["kind"] in _SERVING_DATA and is_kept(body)
 
 
 def _cause(text: str) -> str:

@@ -12,8 +12,9 @@ from typing import Any, Final
 import yaml
 
 from infra.engine.graph import Data, Secret
-from infra.engine.manifest import KEEP, Manifest
+from infra.engine.manifest import Manifest
 from infra.errors import PlatformError
+from infra.labels import KEEP
 
 CONTENT_ANNOTATION: Final = "mcp-platform.dev/content"
 CHART_VERSION: Final = "1.0.0"  # of the chart's layout; what is in it is told by its content hash
